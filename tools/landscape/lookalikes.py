@@ -1,0 +1,147 @@
+"""Things that are not illegal mines and are mistaken for them."""
+
+import numpy as np
+
+from tools.landscape.courses import survey, through
+from tools.landscape.fields import FloatField, cells, fractal, pixel_grid, smooth, turned
+from tools.landscape.ground import Ground, varied
+from tools.landscape.settlements import draw_road
+
+
+def draw_ponds(ground: Ground, rng: np.random.Generator, centre: tuple[float, float], *, farm: bool) -> FloatField:
+    """Paint fish ponds (a tidy block of basins) or one farm pond; return their share of each pixel.
+
+    Banks are grassy and the water is dark or green: no pale spoil around them.
+    """
+    x, y = pixel_grid(ground.shape)
+    along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
+    cover = rng.choice(["fish_pond", "water", "pond_green"])
+    if farm:
+        radius = np.hypot(along, across * rng.uniform(1, 2)) + smooth(rng, ground.shape, 3) * 0.4
+        size = rng.uniform(1.5, 7)
+        bank = np.clip(size + 1.5 - radius, 0, 1).astype(np.float32)
+        ground.blend(bank * 0.7, varied(ground.palette["grass"], rng, 0.08))
+        water = np.clip(size - radius, 0, 1).astype(np.float32)
+        ground.paint(water, cover, rng, 0.12)
+        return np.maximum(bank, water)
+    width, length = rng.uniform(2.2, 4.5), rng.uniform(3.0, 7.5)
+    rows, columns = int(rng.integers(1, 4)), int(rng.integers(3, 8))
+    u, v = across / length, along / width
+    block = (np.abs(u) < rows / 2) & (np.abs(v) < columns / 2)
+    inner = np.minimum((0.5 - np.abs(u % 1 - 0.5)) * length, (0.5 - np.abs(v % 1 - 0.5)) * width)
+    ground.blend(block * np.float32(0.85), varied(ground.palette["grass"], rng, 0.08))
+    basin = cells(rng, v, u, jitter=0.0)
+    level = np.exp(rng.normal(0, 0.15, basin.count)).astype(np.float32)[basin.index]
+    emptied = (rng.random(basin.count) < 0.08)[basin.index]
+    water = (block * np.clip((inner - 0.35) * 1.3, 0, 1)).astype(np.float32)
+    ground.blend(water * ~emptied, ground.palette[cover][:, None, None] * level)
+    ground.blend(water * emptied, ground.palette["field"][:, None, None] * level)
+    return block.astype(np.float32)
+
+
+def draw_bare_fields(ground: Ground, rng: np.random.Generator, centre: tuple[float, float]) -> FloatField:
+    """Paint a group of cleared fields with straight sides, some of them burnt; return their share of each pixel."""
+    x, y = pixel_grid(ground.shape)
+    along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
+    parcel = rng.uniform(5, 13)
+    plots = cells(rng, along / (parcel * rng.uniform(1, 1.6)), across / parcel, jitter=0.5)
+    reach = rng.uniform(6, 24)
+    near = np.hypot(along, across) < reach
+    kind = rng.random(plots.count)
+    chosen = near & (kind < 0.75)[plots.index]
+    level = np.exp(rng.normal(0, 0.14, plots.count)).astype(np.float32)[plots.index]
+    rough = 1 + 0.04 * smooth(rng, ground.shape, 1.0)
+    for name, low, high in (("field", 0, 0.35), ("field_red", 0.35, 0.55), ("burnt", 0.55, 0.63), ("stubble", 0.63, 1)):
+        share = chosen & ((kind >= low) & (kind < high))[plots.index]
+        ground.blend(share.astype(np.float32), ground.palette[name][:, None, None] * level * rough)
+    return chosen.astype(np.float32)
+
+
+def draw_rock(ground: Ground, rng: np.random.Generator, centre: tuple[float, float]) -> FloatField:
+    """Paint a granite dome: grey, streaked, ringed with scrub; return its share of each pixel."""
+    x, y = pixel_grid(ground.shape)
+    along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
+    size = rng.uniform(3, 18)
+    radius = np.hypot(along, across * rng.uniform(1.0, 2.0)) / size + 0.25 * smooth(rng, ground.shape, size / 3)
+    bare = np.clip((1 - radius) * size * 0.5, 0, 1)
+    ground.blend(np.clip((1.35 - radius) * 2, 0, 0.7).astype(np.float32), varied(ground.palette["grass"], rng, 0.1))
+    streaks = 1 + 0.12 * fractal(rng, ground.shape, 1.0)
+    ground.blend(bare.astype(np.float32), varied(ground.palette["rock"], rng, 0.12)[:, None, None] * streaks)
+    scrub = bare * np.clip(smooth(rng, ground.shape, 1.2) - 0.9, 0, 0.9)
+    ground.blend(scrub.astype(np.float32), ground.palette["fallow"])
+    return bare.astype(np.float32)
+
+
+def draw_reservoir(ground: Ground, rng: np.random.Generator, centre: tuple[float, float]) -> FloatField:
+    """Paint a dammed lake with a straight dam and drowned side valleys; return its share of each pixel."""
+    x, y = pixel_grid(ground.shape)
+    along, across = turned(x, y, *centre, rng.uniform(0, 2 * np.pi))
+    size = rng.uniform(6, 22)
+    depth = 1 - np.hypot(along / size - 0.8, across / (size * 0.6)) + 0.35 * smooth(rng, ground.shape, size / 3)
+    lake = np.clip(depth * size * 0.5, 0, 1) * (along > 0)
+    dam = (np.abs(along + 0.8) < 0.9) & (np.abs(across) < size * 0.65)
+    ground.paint(lake.astype(np.float32), "water", rng, 0.15)
+    ground.paint(dam * np.float32(0.8), "grass", rng)
+    return np.maximum(lake, dam).astype(np.float32)
+
+
+def draw_industrial_pit(
+    ground: Ground, rng: np.random.Generator, centre: tuple[float, float], radius_px: float
+) -> FloatField:
+    """Paint a licensed mine; return its share of each pixel.
+
+    What tells it from galamsey: one large grey pit with concentric benches, terraced waste dumps, a walled tailings
+    dam with straight sides, a plant with roofs, and wide haul roads.
+    """
+    shape = ground.shape
+    x, y = pixel_grid(shape)
+    angle = rng.uniform(0, 2 * np.pi)
+    along, across = turned(x, y, *centre, angle)
+    outline = np.hypot(along, across * rng.uniform(1.1, 1.6)) / radius_px
+    outline = outline + 0.08 * smooth(rng, shape, radius_px / 3)
+    footprint = np.zeros(shape, np.float32)
+    rough = 1 + 0.05 * smooth(rng, shape, 0.8)
+    palette = ground.palette
+
+    def terraces(field: FloatField, steps: int, name: str, contrast: float) -> None:
+        share = np.clip((1 - field) * radius_px * 0.6, 0, 1).astype(np.float32)
+        face = ((field * steps) % 1 < 0.45) * contrast
+        ground.blend(share, varied(palette[name], rng, 0.08)[:, None, None] * (1 - face) * rough)
+        np.maximum(footprint, share, out=footprint)
+
+    side = rng.uniform(0.9, 1.3) * radius_px
+    dump_angle = angle + rng.uniform(1.2, 2.0)
+    dump_u, dump_v = turned(
+        x, y, centre[0] + 1.7 * radius_px * np.cos(dump_angle), centre[1] + 1.7 * radius_px * np.sin(dump_angle), angle
+    )
+    dump = np.hypot(dump_u, dump_v * 1.5) / (0.8 * radius_px) + 0.12 * smooth(rng, shape, radius_px / 4)
+    terraces(dump, 4, "waste_rock", 0.18)
+    terraces(outline, int(rng.integers(4, 8)), "bench", 0.3)
+    if rng.random() < 0.6:
+        lake = np.clip((0.22 - outline) * radius_px * 0.5, 0, 1).astype(np.float32)
+        ground.paint(lake, "fish_pond", rng, 0.1)
+
+    dam_angle = dump_angle + np.pi + rng.uniform(-0.4, 0.4)
+    dam_x, dam_y = centre[0] + 2.1 * radius_px * np.cos(dam_angle), centre[1] + 2.1 * radius_px * np.sin(dam_angle)
+    dam_u, dam_v = turned(x, y, dam_x, dam_y, angle + 0.3)
+    border = np.minimum(side - np.abs(dam_u), side * 0.7 - np.abs(dam_v))
+    beach = np.clip(border + 0.5, 0, 1).astype(np.float32)
+    ground.blend(beach, varied(palette["tailings"], rng, 0.06)[:, None, None] * rough)
+    ground.blend((beach * (border < 1.6)).astype(np.float32), palette["waste_rock"])
+    decant = np.hypot(dam_u - side * 0.55, dam_v + side * 0.3) / (side * 0.38) + 0.15 * smooth(rng, shape, 4)
+    ground.paint((beach * np.clip((1 - decant) * 5, 0, 1) * (border > 2)).astype(np.float32), "fish_pond", rng, 0.1)
+    np.maximum(footprint, beach, out=footprint)
+
+    for target in ((dam_x, dam_y), tuple(centre + 1.7 * radius_px * np.array([np.cos(dump_angle), np.sin(dump_angle)]))):
+        road = survey(through([centre, (float(target[0]), float(target[1]))], rng), shape)
+        if road is not None:
+            haul = draw_road(ground, rng, road, cover="waste_rock", width_m=28)
+            np.maximum(footprint, haul * (outline > 0.9), out=footprint)
+    plant_u, plant_v = turned(
+        x, y, centre[0] + 1.35 * radius_px * np.cos(angle), centre[1] + 1.35 * radius_px * np.sin(angle), angle
+    )
+    yard = (np.abs(plant_u) < 4.5) & (np.abs(plant_v) < 6)
+    halls = yard & ((plant_v / 3.1) % 1 < 0.6) & (np.abs(plant_u) < 3)
+    ground.paint(yard.astype(np.float32), "waste_rock", rng)
+    ground.paint(halls * np.float32(0.9), "roof_zinc", rng)
+    return np.maximum(footprint, yard).astype(np.float32)
