@@ -1,0 +1,1 @@
+"""From a point in Ghana to suspected mining sites: the pure core, free of any browser."""

@@ -1,0 +1,37 @@
+"""What can go wrong, one class for each thing that a caller can do something about."""
+
+
+class GalamseyError(Exception):
+    """Base of every expected failure; its text is fit to be shown to the person at the page."""
+
+
+class CoordinateError(GalamseyError):
+    """A typed place could not be read as a coordinate, or lies where no Sentinel-2 grid is."""
+
+
+class CatalogueError(GalamseyError):
+    """The catalogue did not answer, or answered something that is not STAC."""
+
+
+class NoSceneError(GalamseyError):
+    """The catalogue answered, and holds no scene for this place and these dates."""
+
+
+class RasterError(GalamseyError):
+    """A band could not be read: missing, cut short or not the raster that the item promises."""
+
+
+class NoUsableImageError(GalamseyError):
+    """Scenes exist, but none shows the ground of this chip well enough to ask the model."""
+
+
+class ModelOutputError(GalamseyError):
+    """The model answered text that holds no list of boxes. Never to be read as "no mining"."""
+
+
+class EngineError(GalamseyError):
+    """The model engine failed; ``name`` is the cause that the engine gave."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name

@@ -1,0 +1,369 @@
+"""What the page knows: one immutable state, the events that change it, one pure function that folds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from galamsey.detections import parse_answer
+from galamsey.errors import ModelOutputError
+from galamsey.geo import ring_lonlat
+from galamsey.models import DEMO
+from galamsey.pipeline import (
+    AnswerGrew,
+    AnswerUnreadable,
+    ChipComposed,
+    ChipOutlined,
+    Described,
+    DescriptionGrew,
+    SceneChosen,
+    SitesFound,
+    StageTimed,
+)
+from galamsey.prompts import HIGH_RECALL
+from galamsey.scenes import PRACTICE, Period
+from galamsey.sites import Site, locate
+
+if TYPE_CHECKING:
+    from galamsey.geo import Grid, Point
+    from galamsey.models import Model, Plan
+    from galamsey.pipeline import Request, Step
+    from galamsey.prompts import Sensitivity
+    from galamsey.protocol import Loaded
+    from galamsey.scenes import Catalogue
+
+FIRST_ACQUISITION: Final = date(2015, 6, 23)
+"""Sentinel-2A was launched on this day."""
+
+
+class Stage(Enum):
+    """Where a run stands; the value is what the person reads."""
+
+    SEARCHING = "Searching the catalogue"
+    CHOOSING = "Reading the cloud mask"
+    READING = "Reading six bands"
+    DETECTING = "The model looks for mining"
+    DESCRIBING = "The model describes the chip"
+    DONE = "Done"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Say whether nothing more will come."""
+        return self in (Stage.DONE, Stage.FAILED, Stage.CANCELLED)
+
+
+class ModelStage(Enum):
+    """Where the model stands."""
+
+    ABSENT = "Not loaded"
+    DOWNLOADING = "Downloading"
+    STARTING = "Starting"
+    READY = "Ready"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """A download's progress."""
+
+    loaded_bytes: int
+    total_bytes: int
+    bytes_per_second: float
+    """Over the last seconds; 0 while unknown."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the present speed; None while it cannot be told."""
+        if self.bytes_per_second <= 0 or self.total_bytes <= self.loaded_bytes:
+            return None
+        return (self.total_bytes - self.loaded_bytes) / self.bytes_per_second
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelState:
+    """The chosen model and what has become of it."""
+
+    model: Model = DEMO
+    stage: ModelStage = ModelStage.ABSENT
+    plan: Plan | None = None
+    """The way of loading that is tried or was taken."""
+    transfer: Transfer | None = None
+    load_ms: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the person chose."""
+
+    catalogue: Catalogue = PRACTICE
+    period: Period
+    sensitivity: Sensitivity = HIGH_RECALL
+    backdrop: bool = False
+    """Show online imagery under the map; its host then learns where the map is."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """One pass from a point to a result, as far as it got."""
+
+    run_id: int
+    request: Request
+    started: datetime
+    """UTC."""
+    stage: Stage = Stage.SEARCHING
+    grid: Grid | None = None
+    scene: SceneChosen | None = None
+    composed: ChipComposed | None = None
+    sites: tuple[Site, ...] = ()
+    """Suspected sites; provisional while detecting, as they are being written."""
+    found: SitesFound | None = None
+    unreadable: AnswerUnreadable | None = None
+    description: str = ""
+    problem: str = ""
+    """Why the run failed, in words for the person."""
+    problem_kind: str = ""
+    """Class of the error, so that a remedy can be offered."""
+    model: ModelState | None = None
+    """The model that answered."""
+    timings_ms: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def ring(self) -> tuple[Point, ...]:
+        """The chip's outline in degrees, closed; empty before it is known."""
+        return () if self.grid is None else ring_lonlat(self.grid.corners, self.grid.epsg)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AppState:
+    """Everything that the page shows."""
+
+    settings: Settings
+    model: ModelState = field(default_factory=ModelState)
+    run: Run | None = None
+    selected_site: int | None = None
+    online: bool = True
+    notice: str = ""
+    """A message that is not a run's, such as a place that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsChanged:
+    """The person chose otherwise."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChosen:
+    """Another model is to be loaded."""
+
+    model: Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlanned:
+    """One way of loading is being tried."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTransferred:
+    """More of the model's files is here."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStarting:
+    """All files are here; the sessions are being made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReady:
+    """The model can be asked."""
+
+    loaded: Loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFailed:
+    """The model cannot be asked."""
+
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDropped:
+    """Loading was cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted:
+    """A place was chosen; the former run is over for the page."""
+
+    run_id: int
+    request: Request
+    started: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReported:
+    """A run got further."""
+
+    run_id: int
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnded:
+    """A run is complete."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed:
+    """A run ended early, for a reason that can be told."""
+
+    run_id: int
+    kind: str
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCancelled:
+    """The person ended a run."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSelected:
+    """A site was pointed at; None for none."""
+
+    number: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionChanged:
+    """The browser gained or lost its network."""
+
+    online: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeGiven:
+    """Something to say outside a run; empty to take it back."""
+
+    text: str
+
+
+Event: TypeAlias = (
+    SettingsChanged
+    | ModelChosen
+    | ModelPlanned
+    | ModelTransferred
+    | ModelStarting
+    | ModelReady
+    | ModelFailed
+    | ModelDropped
+    | RunStarted
+    | StepReported
+    | RunEnded
+    | RunFailed
+    | RunCancelled
+    | SiteSelected
+    | ConnectionChanged
+    | NoticeGiven
+)
+
+
+def initial_state(today: date) -> AppState:
+    """Return the state of a first visit: practice region, every date up to today."""
+    return AppState(settings=Settings(period=Period(since=FIRST_ACQUISITION, until=today)))
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC, whatever the device's zone."""
+    return datetime.now(tz=UTC)
+
+
+def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, PLR0912 - one case for each event
+    """Fold one event into the state. Events of a run that is not the present one change nothing."""
+    match event:
+        case SettingsChanged(settings=settings):
+            return replace(state, settings=settings, notice="")
+        case ModelChosen(model=model):
+            return replace(state, model=ModelState(model=model, stage=ModelStage.STARTING))
+        case ModelPlanned(plan=plan):
+            return replace(state, model=replace(state.model, plan=plan, stage=ModelStage.STARTING, transfer=None))
+        case ModelTransferred(transfer=transfer):
+            return replace(state, model=replace(state.model, stage=ModelStage.DOWNLOADING, transfer=transfer))
+        case ModelStarting():
+            return replace(state, model=replace(state.model, stage=ModelStage.STARTING))
+        case ModelReady(loaded=loaded):
+            return replace(state, model=replace(state.model, stage=ModelStage.READY, load_ms=loaded.ms, transfer=None))
+        case ModelFailed(problem=problem):
+            return replace(state, model=replace(state.model, stage=ModelStage.FAILED, problem=problem, transfer=None))
+        case ModelDropped():
+            return replace(state, model=ModelState(model=state.model.model))
+        case RunStarted(run_id=run_id, request=request, started=started):
+            run = Run(run_id=run_id, request=request, started=started)
+            return replace(state, run=run, selected_site=None, notice="")
+        case SiteSelected(number=number):
+            return replace(state, selected_site=number)
+        case ConnectionChanged(online=online):
+            return replace(state, online=online)
+        case NoticeGiven(text=text):
+            return replace(state, notice=text)
+    if state.run is None or event.run_id != state.run.run_id or state.run.stage.ended:
+        return state
+    match event:
+        case StepReported(step=step):
+            return replace(state, run=_advance(state.run, step, state.model))
+        case RunEnded():
+            return replace(state, run=replace(state.run, stage=Stage.DONE))
+        case RunFailed(kind=kind, problem=problem):
+            return replace(state, run=replace(state.run, stage=Stage.FAILED, problem=problem, problem_kind=kind))
+        case RunCancelled():
+            return replace(state, run=replace(state.run, stage=Stage.CANCELLED))
+
+
+_NEXT_STAGE: Final = {"search": Stage.CHOOSING}
+
+
+def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: PLR0911 - one case for each step
+    match step:
+        case ChipOutlined(grid=grid):
+            return replace(run, grid=grid)
+        case SceneChosen():
+            return replace(run, scene=step, stage=Stage.READING)
+        case ChipComposed():
+            return replace(run, composed=step, stage=Stage.DETECTING)
+        case AnswerGrew(text=text):
+            return replace(run, model=model, sites=_provisional(run, text))
+        case SitesFound(sites=sites):
+            return replace(run, model=model, found=step, sites=sites, stage=Stage.DESCRIBING)
+        case AnswerUnreadable():
+            return replace(run, model=model, unreadable=step, sites=(), stage=Stage.DESCRIBING)
+        case DescriptionGrew(text=text) | Described(text=text):
+            return replace(run, description=text)
+        case StageTimed(stage=name, ms=ms):
+            return replace(run, stage=_NEXT_STAGE.get(name, run.stage), timings_ms=(*run.timings_ms, (name, ms)))
+
+
+def _provisional(run: Run, text: str) -> tuple[Site, ...]:
+    """Return the sites that an unfinished answer already holds."""
+    if run.grid is None:
+        return ()
+    try:
+        parsed = parse_answer(text)
+    except ModelOutputError:
+        return run.sites  # nothing whole has been written yet
+    return locate(parsed.detections, run.grid)

@@ -1,0 +1,199 @@
+"""Put results into the words that the page and the exports use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from galamsey.coordinates import format_decimal, format_utm
+from galamsey.scenes import format_date
+from galamsey.sites import BOX_OVERSTATES
+from galamsey.state import ModelStage, Stage
+
+if TYPE_CHECKING:
+    from galamsey.sites import Site
+    from galamsey.state import ModelState, Run
+
+Tone = Literal["working", "suspected", "clean", "doubtful", "problem"]
+
+LOW_SCORE: Final = 0.6
+HIGH_SCORE: Final = 0.85
+"""Bounds of the words for a token score: a way of reading it, not a calibration."""
+
+KB: Final = 1000
+MINUTE_S: Final = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The one line that the page is for, and what must be said beneath it."""
+
+    tone: Tone
+    line: str
+    detail: str = ""
+
+
+def format_ha(area_ha: float) -> str:
+    """Write an area with one decimal, or two where one would hide it."""
+    return f"{area_ha:.1f} ha" if area_ha >= 1 else f"{area_ha:.2f} ha"
+
+
+def format_bytes(count: float) -> str:
+    """Write a number of bytes in decimal units."""
+    for unit in ("B", "kB", "MB"):
+        if count < KB:
+            return f"{count:.0f} {unit}" if unit != "MB" else f"{count:.1f} {unit}"
+        count /= KB
+    return f"{count:.2f} GB"
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration as a person would say it."""
+    if seconds < 10:  # noqa: PLR2004 - a tenth matters only below ten seconds
+        return f"{seconds:.1f} s"
+    if seconds < MINUTE_S:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), MINUTE_S)
+    return f"{minutes} min {rest} s"
+
+
+def score_word(token_score: float) -> str:
+    """Name a token score."""
+    if token_score < LOW_SCORE:
+        return "low"
+    return "medium" if token_score < HIGH_SCORE else "high"
+
+
+def count_sites(count: int) -> str:
+    """Write a number of sites."""
+    return f"{count} suspected mining site{'' if count == 1 else 's'}"
+
+
+def verdict(run: Run) -> Verdict:
+    """Say what came of a run, or what it is doing."""
+    if run.stage is Stage.FAILED:
+        return _failure(run)
+    if run.found is not None:
+        return _finding(run)
+    if run.unreadable is not None:
+        return Verdict(
+            tone="problem",
+            line="Unreadable answer from the model",
+            detail="It wrote something that is no list of boxes. This says nothing about mining here: try the other "
+            "sensitivity, or another model.",
+        )
+    if run.stage is Stage.CANCELLED:
+        return Verdict(tone="doubtful", line="Cancelled", detail="Nothing was decided about this chip.")
+    if run.sites:
+        return Verdict(tone="working", line=f"{count_sites(len(run.sites))} so far")
+    return Verdict(tone="working", line=run.stage.value)
+
+
+def _failure(run: Run) -> Verdict:
+    if run.problem_kind == "NoUsableImageError":
+        return Verdict(
+            tone="doubtful",
+            line=f"No usable image: {run.problem}",
+            detail="This says nothing about mining here. Choose another season, or move the point.",
+        )
+    if run.problem_kind == "NoSceneError":
+        return Verdict(
+            tone="doubtful",
+            line="No image in the catalogue",
+            detail=f"{run.problem[:1].upper()}{run.problem[1:]}. This says nothing about mining here.",
+        )
+    return Verdict(tone="problem", line="The run did not finish", detail=run.problem)
+
+
+def _finding(run: Run) -> Verdict:
+    found = run.found
+    if found is None:
+        raise ValueError("expected a run with a finding")
+    if not found.sites:
+        return Verdict(
+            tone="clean",
+            line="No mining found in this chip by this model",
+            detail="The model can miss mines, small ones above all.",
+        )
+    notes = [
+        f"Boxes hold undisturbed ground too: even perfect ones cover about {BOX_OVERSTATES:g} times the mined area."
+    ]
+    if found.parsed.cut_off:
+        notes.append("The model's list was cut off: there may be more.")
+    if found.parsed.dropped:
+        notes.append(f"{found.parsed.dropped} unusable entries were left out.")
+    return Verdict(
+        tone="suspected",
+        line=f"{count_sites(len(found.sites))}, {format_ha(found.union_ha)} in boxes",
+        detail=" ".join(notes),
+    )
+
+
+def site_label(site: Site) -> str:
+    """Describe a site for its marker and for a screen reader."""
+    score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
+    return f"Site {site.number}: {format_ha(site.box_area_ha)} box area at {format_decimal(site.centre)}{score}"
+
+
+def when_and_cloud(run: Run) -> str:
+    """Say when the image was taken and how much of the chip is hidden."""
+    if run.scene is None:
+        return ""
+    scene = run.scene.scene
+    return f"{format_date(scene.acquired)} (UTC), {run.scene.chip_cloud_percent:.0f} % of the chip under cloud"
+
+
+def model_status(model: ModelState) -> str:
+    """Say in a few words what the model is doing."""
+    if model.stage is ModelStage.DOWNLOADING and model.transfer is not None:
+        transfer = model.transfer
+        total = f" of {format_bytes(transfer.total_bytes)}" if transfer.total_bytes else ""
+        speed = f", {format_bytes(transfer.bytes_per_second)}/s" if transfer.bytes_per_second else ""
+        left = "" if transfer.seconds_left is None else f", {format_seconds(transfer.seconds_left)} left"
+        return f"{format_bytes(transfer.loaded_bytes)}{total}{speed}{left}"
+    if model.stage is ModelStage.READY and model.plan is not None:
+        return f"{device_name(model.plan.device)}, {model.plan.dtype}"
+    return model.problem or model.stage.value
+
+
+def device_name(device: str) -> str:
+    """Name a backend for people."""
+    return {"webgpu": "WebGPU (graphics processor)", "wasm": "wasm (main processor)"}.get(device, device)
+
+
+def provenance(run: Run) -> list[tuple[str, str]]:
+    """Return everything needed to repeat a finding, as names and values."""
+    request = run.request
+    rows = [
+        ("Place", f"{format_decimal(request.point)} ({format_utm(request.point)})"),
+        ("Catalogue", request.catalogue.name),
+        ("Dates searched", str(request.period)),
+        ("Sensitivity", request.sensitivity.name),
+        ("Started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC"),
+    ]
+    if run.scene is not None:
+        scene = run.scene.scene
+        rows += [
+            ("Scene", scene.id),
+            ("Acquired", f"{scene.acquired:%Y-%m-%d %H:%M:%S} UTC by {scene.platform}"),
+            ("Cloud", f"{run.scene.chip_cloud_percent:.1f} % of the chip, {scene.cloud_percent:.1f} % of the scene"),
+            ("Choice", f"clearest of {run.scene.examined} dates looked at, {run.scene.candidates} on offer"),
+        ]
+    if run.grid is not None:
+        rows.append(("Chip", f"EPSG:{run.grid.epsg}, upper left {run.grid.origin.x:.0f} {run.grid.origin.y:.0f}"))
+    if run.composed is not None:
+        rows += [
+            ("Offset rule", run.composed.chip.offset_rule.reason),
+            ("Read", f"{format_bytes(run.composed.bytes_read)}, at least {format_bytes(run.composed.least_bytes)}"),
+        ]
+    if run.model is not None and run.model.plan is not None:
+        plan = run.model.plan
+        rows += [
+            ("Model", run.model.model.id),
+            ("Computed", f"{device_name(plan.device)}, {plan.dtype}: {plan.reason}"),
+        ]
+    rows += [(f"Time, {stage}", format_seconds(ms / KB)) for stage, ms in run.timings_ms]
+    answer = run.found.text if run.found else run.unreadable.text if run.unreadable else ""
+    if answer:
+        rows.append(("Model's answer", answer))
+    return rows
