@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from galamsey.composites import Composite
     from galamsey.models import Model, Plan
 
-LOAD_TIMEOUT_MS: Final = 3_600_000
-"""A gigabyte at 280 kB/s; the person can cancel long before."""
-GENERATE_TIMEOUT_MS: Final = 900_000
-"""256 tokens of the full model on a slow processor."""
+LOAD_TIMEOUT_MS: Final = 120_000
+"""Without a sign of life; a transfer that moves may take as long as it needs."""
+GENERATE_TIMEOUT_MS: Final = 600_000
+"""Without a sign of life: the longest single step is the full model's first one on a slow processor."""
 PROBE_TIMEOUT_MS: Final = 20_000
 
 TERMINAL: Final = frozenset({"probed", "loaded", "generated", "failed", "cancelled"})
@@ -143,7 +143,7 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Answer | Non
                 ),
                 complete=message["stopped"] == "eos",
                 input_tokens=int(message["input_tokens"]),
-                ms={str(key): float(value) for key, value in message["ms"].items()},
+                ms={str(key): float(value) for key, value in message["ms"].items() if isinstance(value, (int, float))},
             )
         case "cancelled":
             return None

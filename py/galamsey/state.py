@@ -23,7 +23,7 @@ from galamsey.pipeline import (
     StageTimed,
 )
 from galamsey.prompts import HIGH_RECALL
-from galamsey.scenes import PRACTICE, Period
+from galamsey.scenes import PRACTICE, Period, dry_season
 from galamsey.sites import Site, locate
 
 if TYPE_CHECKING:
@@ -287,6 +287,21 @@ Event: TypeAlias = (
 def initial_state(today: date) -> AppState:
     """Return the state of a first visit: practice region, every date up to today."""
     return AppState(settings=Settings(period=Period(since=FIRST_ACQUISITION, until=today)))
+
+
+def period_key(period: Period) -> str:
+    """Name a period for controls and links: ``latest``, or the year in which a dry season ends."""
+    year = period.until.year
+    return str(year) if period == dry_season(year) else "latest"
+
+
+def period_from_key(key: str, today: date) -> Period | None:
+    """Return the period of a key; None for a key that names none."""
+    if key == "latest":
+        return Period(since=FIRST_ACQUISITION, until=today)
+    if key.isdigit() and FIRST_ACQUISITION.year < int(key) <= today.year + 1:
+        return dry_season(int(key))
+    return None
 
 
 def utc_now() -> datetime:

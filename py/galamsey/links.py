@@ -1,0 +1,55 @@
+"""Keep a place and its settings in the address bar, so that a link reopens the same chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlencode
+
+from galamsey.coordinates import format_decimal, parse_coordinate
+from galamsey.prompts import SENSITIVITIES
+from galamsey.scenes import CATALOGUES
+from galamsey.state import Settings, period_from_key, period_key
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from galamsey.geo import Point
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """What a link says."""
+
+    point: Point
+    settings: Settings
+
+
+def write_link(point: Point, settings: Settings) -> str:
+    """Return the fragment of a link, without ``#``."""
+    return urlencode(
+        {
+            "at": format_decimal(point).replace(" ", ""),
+            "from": settings.catalogue.key,
+            "dates": period_key(settings.period),
+            "ask": settings.sensitivity.key,
+        },
+        safe=",",
+    )
+
+
+def read_link(fragment: str, settings: Settings, today: date) -> Link | None:
+    """Read a fragment; None where it names no place.
+
+    Unknown settings keep their present value. Raises CoordinateError for a place that cannot be read.
+    """
+    values = {key: found[0] for key, found in parse_qs(fragment.lstrip("#")).items()}
+    if "at" not in values:
+        return None
+    catalogue = next((known for known in CATALOGUES if known.key == values.get("from")), settings.catalogue)
+    sensitivity = next((known for known in SENSITIVITIES if known.key == values.get("ask")), settings.sensitivity)
+    period = period_from_key(values["dates"], today) if "dates" in values else None
+    return Link(
+        point=parse_coordinate(values["at"]),
+        settings=replace(settings, catalogue=catalogue, sensitivity=sensitivity, period=period or settings.period),
+    )

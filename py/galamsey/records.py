@@ -1,0 +1,66 @@
+"""Write a run down as one plain record that another program can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from galamsey.wording import provenance, verdict
+
+if TYPE_CHECKING:
+    from galamsey.sites import Site
+    from galamsey.state import Run
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """Return a run as JSON-ready values.
+
+    Keys: ``point`` (degrees), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired UTC, clouds), ``chip``
+    (EPSG, origin in metres, size), ``sites`` (outline in degrees, ``box_area_ha``, token score), ``boxes`` (xyxy,
+    normalised, y down; None when the answer was unreadable), ``box_area_ha`` (union), ``description``, ``ms`` by
+    stage, ``bytes_read`` and ``least_bytes`` of the six bands, ``provenance``. What is not known is None.
+    """
+    said = verdict(run)
+    plan = run.model.plan if run.model else None
+    return {
+        "point": {"lon": run.request.point.lon, "lat": run.request.point.lat},
+        "stage": run.stage.name.lower(),
+        "verdict": {"tone": said.tone, "line": said.line, "detail": said.detail},
+        "backend": plan.device if plan else None,
+        "model": run.model.model.id if run.model else None,
+        "scene": _scene(run),
+        "chip": None
+        if run.grid is None
+        else {"epsg": run.grid.epsg, "origin": list(run.grid.origin), "size": run.grid.width, "gsd_m": run.grid.gsd_m},
+        "boxes": None if run.found is None else [list(site.box) for site in run.found.sites],
+        "sites": [] if run.found is None else [_site(site) for site in run.found.sites],
+        "box_area_ha": None if run.found is None else run.found.union_ha,
+        "description": run.description or None,
+        "ms": dict(run.timings_ms),
+        "bytes_read": run.composed.bytes_read if run.composed else None,
+        "least_bytes": run.composed.least_bytes if run.composed else None,
+        "provenance": [list(row) for row in provenance(run)],
+    }
+
+
+def _scene(run: Run) -> dict[str, Any] | None:
+    if run.scene is None:
+        return None
+    scene = run.scene.scene
+    return {
+        "id": scene.id,
+        "acquired": scene.acquired.isoformat(),
+        "generated": scene.generated,
+        "cloud_percent": scene.cloud_percent,
+        "chip_cloud_percent": run.scene.chip_cloud_percent,
+    }
+
+
+def _site(site: Site) -> dict[str, Any]:
+    return {
+        "number": site.number,
+        "label": site.label,
+        "box_area_ha": site.box_area_ha,
+        "token_score": site.token_score,
+        "centre": {"lon": site.centre.lon, "lat": site.centre.lat},
+        "ring": [list(point) for point in site.ring],
+    }

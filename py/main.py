@@ -1,0 +1,398 @@
+"""Composition root: build the services, wire the events, own the one dispatch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import js
+from galamsey.browser.http import absolute, fetch_json, search
+from galamsey.browser.map import MapView
+from galamsey.browser.model import ModelClient
+from galamsey.browser.raster import read_header, read_window
+from galamsey.browser.view import Handlers, View
+from galamsey.coordinates import parse_coordinate
+from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError
+from galamsey.geo import Point
+from galamsey.links import read_link, write_link
+from galamsey.models import DEMO, MODELS, plans
+from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse
+from galamsey.places import Place, find_places, read_places
+from galamsey.prompts import SENSITIVITIES
+from galamsey.protocol import read_progress
+from galamsey.records import run_record
+from galamsey.scenes import CATALOGUES
+from galamsey.state import (
+    AppState,
+    ConnectionChanged,
+    Event,
+    ModelChosen,
+    ModelDropped,
+    ModelFailed,
+    ModelPlanned,
+    ModelReady,
+    ModelStage,
+    ModelStarting,
+    ModelTransferred,
+    NoticeGiven,
+    RunCancelled,
+    RunEnded,
+    RunFailed,
+    RunStarted,
+    SettingsChanged,
+    SiteSelected,
+    StepReported,
+    Transfer,
+    initial_state,
+    period_from_key,
+    update,
+    utc_now,
+)
+from pyodide.ffi import create_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from galamsey.composites import Composite
+    from galamsey.models import Model
+    from galamsey.protocol import Answer
+
+SPEED_WINDOW_S: Final = 5.0
+"""A download's speed is that of its last seconds."""
+
+CLOSE_ZOOM: Final = 13.0
+"""A chip fills about a third of a laptop's map."""
+
+
+class Speedometer:
+    """Speed of a transfer over its last seconds, all files together."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[int, int]] = {}
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def add(self, file: str, loaded_bytes: int, total_bytes: int) -> Transfer:
+        """Take one file's progress and return the whole transfer's."""
+        self._files[file] = (loaded_bytes, total_bytes)
+        loaded = sum(count for count, _ in self._files.values())
+        total = sum(count for _, count in self._files.values())
+        now = time.monotonic()
+        self._marks.append((now, loaded))
+        while now - self._marks[0][0] > SPEED_WINDOW_S:
+            self._marks.popleft()
+        since, before = self._marks[0]
+        speed = (loaded - before) / (now - since) if now > since else 0.0
+        return Transfer(loaded_bytes=loaded, total_bytes=total, bytes_per_second=speed)
+
+
+class App:
+    """The running page: one state, one dispatch, and the tasks that feed it."""
+
+    def __init__(self) -> None:
+        self.state: AppState = initial_state(utc_now().date())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._run_task: asyncio.Task[None] | None = None
+        self._load_task: asyncio.Task[None] | None = None
+        self._model_settled = asyncio.Event()
+        self._run_count = 0
+        self._places: tuple[Place, ...] = ()
+        self._map: MapView | None = None
+        self._client = ModelClient()
+        self._view = View(
+            Handlers(
+                search=self.search,
+                suggest=self.suggest,
+                analyse_at=self.analyse_at,
+                cancel=self.cancel,
+                retry=self.retry,
+                save=self.save,
+                choose_model=self.choose_model,
+                cancel_model=self.cancel_model,
+                change_settings=self.change_settings,
+                set_theme=self.set_theme,
+                select_site=self.select_site,
+            ),
+        )
+        self._services = Services(
+            search=search,
+            read_header=read_header,
+            read_window=read_window,
+            generate=self._generate,
+            seconds=time.perf_counter,
+            breathe=lambda: asyncio.sleep(0),
+        )
+
+    def dispatch(self, event: Event) -> None:
+        """Fold an event and show what it changed."""
+        self.state = update(self.state, event)
+        self._view.render(self.state)
+
+    def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task, keep it, and let its unexpected end be seen."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.dispatch(NoticeGiven(text=f"Something unexpected went wrong ({error}). Reload the page."))
+            raise error
+
+    async def start(self) -> None:
+        """Bring the page to life, the quickest things first."""
+        self._view.render(self.state)
+        for name in ("online", "offline"):
+            js.window.addEventListener(name, create_proxy(self._connection_changed))
+        self._connection_changed(None)
+        self._map = await MapView.create(
+            "map",
+            theme=self._view.theme,
+            on_click=self.analyse_at,
+            on_move=self._view.show_view,
+            on_pointer=self._view.show_cursor,
+            on_site=self.select_site,
+        )
+        self._load_task = self.own(self._load_model(DEMO))
+        await self._load_practice()
+        self._places = read_places(await fetch_json(absolute("data/places.json")))
+        self._view.show_ready()
+        self._open_link()
+
+    async def _load_practice(self) -> None:
+        try:
+            region = await fetch_json(absolute("practice/region.json"))
+        except CatalogueError as error:
+            self.dispatch(NoticeGiven(text=f"The practice region is missing ({error}). Run “make start” again."))
+            return
+        self._view.show_practice(region)
+        if self._map is not None:
+            self._map.show_practice(region)
+
+    def _connection_changed(self, _event: object) -> None:
+        self.dispatch(ConnectionChanged(online=bool(js.navigator.onLine)))
+
+    def _open_link(self) -> None:
+        try:
+            link = read_link(str(js.location.hash), self.state.settings, utc_now().date())
+        except CoordinateError as error:
+            self.dispatch(NoticeGiven(text=f"The link names no place that can be read: {error}"))
+            return
+        if link is None:
+            return
+        self.dispatch(SettingsChanged(settings=link.settings))
+        if self._map is not None:
+            self._map.fly_to(link.point.lon, link.point.lat, CLOSE_ZOOM)
+        if link.settings.catalogue.discloses:
+            self.dispatch(
+                NoticeGiven(
+                    text="This link leads to imagery on the network: "
+                    f"{link.settings.catalogue.discloses}. Click the map to look there.",
+                ),
+            )
+        else:
+            self.analyse_at(*link.point)
+
+    # What the person does
+
+    def suggest(self, text: str) -> None:
+        """Offer places for what has been typed so far."""
+        found = find_places(self._places, text)
+        self._view.show_suggestions([(place.name, place.detail, *place.point) for place in found])
+
+    def search(self, text: str) -> None:
+        """Go to a typed coordinate and look there, or to a named place."""
+        try:
+            point = parse_coordinate(text)
+        except CoordinateError as error:
+            found = find_places(self._places, text)
+            if found:
+                self.dispatch(NoticeGiven(text=""))
+                self._fly(found[0].point)
+            else:
+                self.dispatch(NoticeGiven(text=f"No place of this name, and {error}"))
+            return
+        self._fly(point)
+        self.analyse_at(*point)
+
+    def _fly(self, point: Point) -> None:
+        if self._map is not None:
+            self._map.fly_to(point.lon, point.lat, CLOSE_ZOOM)
+
+    def analyse_at(self, lon: float, lat: float) -> None:
+        """Start a run at a place; a run under way is cancelled."""
+        settings = self.state.settings
+        point = Point(float(lon), float(lat))
+        if self._run_task is not None:
+            self._run_task.cancel()
+        self._run_count += 1
+        request = Request(
+            point=point,
+            catalogue=settings.catalogue,
+            period=settings.period,
+            sensitivity=settings.sensitivity,
+        )
+        if self._map is not None:
+            self._map.clear_result()
+        self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
+        js.history.replaceState(None, "", f"#{write_link(point, settings)}")
+        self._run_task = self.own(self._run(self._run_count, request))
+
+    def retry(self) -> None:
+        """Run again at the same place with the settings of now."""
+        if self.state.run is not None:
+            self.analyse_at(*self.state.run.request.point)
+
+    def cancel(self) -> None:
+        """End the run under way."""
+        if self._run_task is not None and self.state.run is not None:
+            self._run_task.cancel()
+            self.dispatch(RunCancelled(run_id=self.state.run.run_id))
+
+    def save(self) -> None:
+        """Hand the present run to the person as a JSON file."""
+        run = self.state.run
+        if run is None:
+            return
+        point = run.request.point
+        name = f"suspected-{point.lat:.5f}_{point.lon:.5f}-{run.started:%Y%m%dT%H%M%SZ}.json"
+        self._view.offer_file(name, "application/json", json.dumps(run_record(run), indent=1, ensure_ascii=False))
+
+    def select_site(self, number: int | None) -> None:
+        """Point at a site in the list, on the map and on both composites."""
+        self.dispatch(SiteSelected(number=number))
+        if self._map is not None:
+            self._map.select_site(number)
+
+    def change_settings(self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool) -> None:
+        """Take over the settings form."""
+        settings = replace(
+            self.state.settings,
+            catalogue=next(known for known in CATALOGUES if known.key == catalogue_key),
+            period=period_from_key(period_key, utc_now().date()) or self.state.settings.period,
+            sensitivity=next(known for known in SENSITIVITIES if known.key == sensitivity_key),
+            backdrop=backdrop,
+        )
+        self.dispatch(SettingsChanged(settings=settings))
+        if self._map is not None:
+            self._map.set_backdrop(BACKDROP if backdrop else None)
+
+    def set_theme(self, name: str) -> None:
+        """Let the map follow the page's theme."""
+        if self._map is not None:
+            self._map.set_theme(name)
+
+    def choose_model(self, key: str) -> None:
+        """Load another model."""
+        model = next(known for known in MODELS if known.key == key)
+        if self._load_task is not None:
+            self._load_task.cancel()
+        self._load_task = self.own(self._load_model(model))
+
+    def cancel_model(self) -> None:
+        """Stop loading."""
+        if self._load_task is not None and not self._load_task.done():
+            self._load_task.cancel()
+            self.dispatch(ModelDropped())
+            self._model_settled.set()
+
+    # What happens over time
+
+    async def _run(self, run_id: int, request: Request) -> None:
+        def report(step: Step) -> None:
+            self.dispatch(StepReported(run_id=run_id, step=step))
+            self._show_on_map(run_id, step)
+
+        try:
+            await analyse(request, self._services, report)
+        except EngineError as error:
+            self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=str(error)))
+            self._recover()
+        except GalamseyError as error:
+            self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=str(error)))
+        else:
+            self.dispatch(RunEnded(run_id=run_id))
+        self._show_on_map(run_id, None)
+
+    def _show_on_map(self, run_id: int, step: Step | None) -> None:
+        run = self.state.run
+        if self._map is None or run is None or run.run_id != run_id:
+            return
+        if run.ring:
+            self._map.show_chip(list(run.ring), working=not run.stage.ended)
+        if isinstance(step, ChipComposed):
+            self._map.show_composite(step.rgb.pixels, list(run.ring)[:4])
+        if isinstance(step, SitesFound) or run.sites:
+            self._map.show_sites(
+                [
+                    {"number": site.number, "ring": list(site.ring), "label": site.label, "change": "new"}
+                    for site in run.sites
+                ],
+            )
+
+    def _recover(self) -> None:
+        """After a failure the engine's worker is a fresh one and holds no model: load it again."""
+        if self.state.model.stage is ModelStage.READY:
+            self._load_task = self.own(self._load_model(self.state.model.model))
+
+    async def _load_model(self, model: Model) -> None:
+        self._model_settled.clear()
+        self.dispatch(ModelChosen(model=model))
+        try:
+            adapter = await self._client.probe()
+            problems = []
+            for plan in plans(
+                model,
+                webgpu=adapter.webgpu,
+                shader_f16=adapter.shader_f16,
+                no_webgpu_reason=adapter.reason,
+            ):
+                self.dispatch(ModelPlanned(plan=plan))
+                try:
+                    loaded = await self._client.load(model, plan, self._transfer_listener())
+                except EngineError as error:
+                    problems.append(f"{plan.device}: {error}")
+                    continue
+                self.dispatch(ModelReady(loaded=loaded))
+                break
+            else:
+                self.dispatch(ModelFailed(problem="; ".join(problems)))
+        except EngineError as error:
+            self.dispatch(ModelFailed(problem=str(error)))
+        self._model_settled.set()
+
+    def _transfer_listener(self) -> Callable[[Mapping[str, Any]], None]:
+        speedometer = Speedometer()
+
+        def listen(message: Mapping[str, Any]) -> None:
+            if message["type"] == "progress":
+                progress = read_progress(message)
+                transfer = speedometer.add(progress.file, progress.loaded_bytes, progress.total_bytes)
+                self.dispatch(ModelTransferred(transfer=transfer))
+            elif message.get("stage") == "create_sessions":
+                self.dispatch(ModelStarting())
+
+        return listen
+
+    async def _generate(
+        self, composites: Sequence[Composite], prompt: str, max_new_tokens: int, on_text: Callable[[str], None]
+    ) -> Answer:
+        await self._model_settled.wait()
+        if self.state.model.stage is not ModelStage.READY:
+            raise EngineError("NotLoaded", f"no model is loaded: {self.state.model.problem or 'choose one first'}")
+        return await self._client.generate(composites, prompt, max_new_tokens, on_text)
+
+
+BACKDROP: Final = (
+    "https://tiles.maps.eox.at/wmts/1.0.0/s2cloudless-2020_3857/default/g/{z}/{y}/{x}.jpg",
+    "Sentinel-2 cloudless 2020 by EOX IT Services GmbH, CC BY-NC-SA 4.0 (modified Copernicus Sentinel data 2020)",
+)
+"""Imagery to orient oneself by, loaded only when switched on: URL template and licence line."""
+
+app = App()
+await app.start()  # noqa: F704, PLE1142 - PyScript runs a script as a coroutine
