@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import js
+from pyodide.ffi import create_proxy
+
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.map import MapView
 from galamsey.browser.model import ModelClient
@@ -52,7 +54,6 @@ from galamsey.state import (
     update,
     utc_now,
 )
-from pyodide.ffi import create_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence

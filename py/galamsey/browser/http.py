@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
+import js
 from pyodide.ffi import JsException, to_js
 
-import js
 from galamsey.errors import CatalogueError
 from galamsey.scenes import MAX_PAGES, Catalogue, Scene, SceneQuery, matching_scenes, next_body, page_items, search_body
 

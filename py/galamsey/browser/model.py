@@ -7,10 +7,10 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+import js
 from pyodide.ffi import create_proxy, to_js
 from pyscript.js_modules import engine
 
-import js
 from galamsey.errors import EngineError
 from galamsey.protocol import (
     TERMINAL,
