@@ -2,8 +2,8 @@
 
 python -m tools.detect [--at "LAT, LON"] [--backend auto|wasm|swiftshader] [--screenshot FILE]
 
-Opens the real page in Chromium, looks at a point of the practice region with the demo model, saves the result with the page's
-own button and prints it: ``backend scene boxes sites box_area_ha description ms screenshot`` and the bytes read.
+Opens the real page in Chromium, looks at a point of the practice region with the demo model, saves the result with the
+page's own button and prints it: ``backend scene boxes sites box_area_ha description ms screenshot`` and the bytes read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tools.chromium import chromium
-from tools.console import exit_status
 from tools.serve import Server
 
 if TYPE_CHECKING:
@@ -67,4 +66,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(main, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))
