@@ -41,11 +41,11 @@ def _shoot(page: Page, path: Path) -> None:
     print(path)
 
 
-def take_result(browser: Browser, url: str, out: Path, size: str, scheme: Scheme, name: str) -> None:
+def take_result(browser: Browser, url: str, path: Path, size: str, scheme: Scheme) -> None:
     """Run once at the suggested mine and take the result."""
     page = _page(browser, size, scheme)
     run_record(page, url, suggested_point())
-    _shoot(page, out / f"{name}.png")
+    _shoot(page, path)
     page.close()
 
 
@@ -63,7 +63,7 @@ def take_all(browser: Browser, url: str, out: Path) -> None:
                 _shoot(page, out / f"{size}-{scheme}-{dialog}.png")
                 page.keyboard.press("Escape")
             page.close()
-            take_result(browser, url, out, size, scheme, f"{size}-{scheme}-result")
+            take_result(browser, url, out / f"{size}-{scheme}-result.png", size, scheme)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
             take_all(browser, server.url, options.out)
         else:
             for size in SIZES:
-                take_result(browser, server.url, options.out, size, "light", size)
+                take_result(browser, server.url, options.out / f"{size}.png", size, "light")
     return 0
 
 
