@@ -74,15 +74,16 @@ class Supply:
                 "run `make setup` with a network first"
             )
         for source, text in zip(sources, locked.sources, strict=True):
-            content = self._read(source, locked.bytes)
-            if content is None:
-                say(f"  no answer from {text}")
+            answer = self._read(source, locked.bytes)
+            if isinstance(source, Url) and (answer is None or not is_intact(answer, locked)):
+                # Not fatal while another source is left: a portal's login page also answers with status 200.
+                say(f"  {'no answer' if answer is None else 'not the expected bytes'} from {text}")
                 continue
-            verify(content, locked, target=target, source=text)
+            verified = verify(answer, locked, target=target, source=text)
             if not isinstance(source, NpmFile | RepositoryFile):
                 self.cache.mkdir(parents=True, exist_ok=True)
-                cached.write_bytes(content)
-            return content
+                cached.write_bytes(verified)
+            return verified
         raise SetupError(
             f"vendor/{target} could not be had from {' or '.join(locked.sources)}: check the network and run it again"
         )
@@ -156,15 +157,15 @@ def is_intact(content: bytes, locked: LockedFile) -> bool:
     return len(content) == locked.bytes and hashlib.sha256(content).hexdigest() == locked.sha256
 
 
-def verify(content: bytes, locked: LockedFile, *, target: str, source: str) -> None:
-    """Raise `SetupError` unless the bytes are the locked ones."""
-    if is_intact(content, locked):
-        return
-    found = hashlib.sha256(content).hexdigest()
+def verify(content: bytes | None, locked: LockedFile, *, target: str, source: str) -> bytes:
+    """Return the bytes if they are the locked ones, and raise `SetupError` otherwise."""
+    if content is not None and is_intact(content, locked):
+        return content
+    found = "nothing" if content is None else f"{len(content)} bytes with sha256 {hashlib.sha256(content).hexdigest()}"
     raise SetupError(
-        f"vendor/{target}: {source} gave {len(content)} bytes with sha256 {found}, expected {locked.bytes} bytes with "
-        f"{locked.sha256}. Nothing was written. A damaged download or node_modules: run `make clean` and try again. "
-        "A wanted change of version: run `python -m tools.vendor --update-lock` and review the difference."
+        f"vendor/{target}: {source} gave {found}, expected {locked.bytes} bytes with {locked.sha256}. Nothing was "
+        "written. A damaged download or node_modules: run `make clean` and try again. A wanted change of version: run "
+        "`python -m tools.vendor --update-lock` and review the difference."
     )
 
 
