@@ -87,6 +87,7 @@ class _Draft:
 
     ground: Ground
     river: Course | None
+    river_width_px: float
     lookalike: NDArray[np.bool_]
     names: list[str]
 
@@ -117,6 +118,7 @@ def _draw_river(draft: _Draft, rng: np.random.Generator, *, wanted: str | None, 
     draft.river = survey(line, _SHAPE)
     if draft.river is None:
         raise RuntimeError("the river's anchor lies inside the chip, so its course must cross it")
+    draft.river_width_px = width
     turbidity = float(rng.beta(2.2, 1.2) if near_mines else rng.beta(1.0, 1.4))
     if rng.random() < 0.7:
         draw_riparian(draft.ground, rng, draft.river, width / 2 + rng.uniform(2, 14))
@@ -186,6 +188,9 @@ def _plan_mines(draft: _Draft, rng: np.random.Generator) -> list[tuple[MinePlan,
 def _draw_mines(draft: _Draft, rng: np.random.Generator) -> NDArray[np.bool_]:
     mask = np.zeros(_SHAPE, np.bool_)
     allowed = ~draft.lookalike if "industrial_pit" in draft.names else np.ones(_SHAPE, np.bool_)
+    if draft.river is not None and rng.random() < 0.6:
+        # Diggers work the banks; the channel stays open.
+        allowed &= np.abs(draft.river.across) > draft.river_width_px / 2
     for plan, follows in _plan_mines(draft, rng):
         order = dig_order(rng, _SHAPE, plan, draft.river if follows else None)
         where = dug(order, plan.area_px, allowed & ~mask)
@@ -222,7 +227,7 @@ def _beyond_swath(rng: np.random.Generator) -> NDArray[np.bool_]:
 
 def _draw(rng: np.random.Generator, kind: Kind, conditions: Conditions) -> tuple[_Draft, NDArray[np.bool_]]:
     ground = Ground.bare(palette(conditions.dryness), _SHAPE)
-    draft = _Draft(ground=ground, river=None, lookalike=np.zeros(_SHAPE, np.bool_), names=[])
+    draft = _Draft(ground=ground, river=None, river_width_px=0.0, lookalike=np.zeros(_SHAPE, np.bool_), names=[])
     draw_cover(ground, rng, random_cover(rng, wild=kind == "forest"))
     wanted: list[str] = []
     if kind == "lookalike":

@@ -31,13 +31,20 @@ class Course:
     """The pixels of a grid seen from a line."""
 
     along: FloatField
-    """Arc length of the nearest point of the line, pixels."""
+    """Arc length of the nearest point of the line, pixels; less than 0 or more than its length beyond its ends."""
 
     across: FloatField
     """Signed distance from the line, pixels; positive to the right of the flow as drawn with y down."""
 
     bend: FloatField
     """Curvature of the nearest point, 1 / pixels; positive where the line turns towards positive `across`."""
+
+
+def upstream(line: Line, length_px: float) -> Line:
+    """Return the part of a line that leads to its middle point: a tributary that joins at its anchor."""
+    middle = len(line.x) // 2
+    part = slice(max(0, middle - int(length_px / _STEP_PX)), middle + 1)
+    return Line(x=line.x[part], y=line.y[part], heading=line.heading[part])
 
 
 def meander(
@@ -62,8 +69,8 @@ def meander(
         rng.normal(0, 1 / order) * np.sin(2 * np.pi * arc / (wavelength_px * 2.3 * order) + rng.uniform(0, 2 * np.pi))
         for order in (1.0, 1.7, 2.9)
     )
-    phase = 2 * np.pi * arc / wavelength_px + rng.uniform(0, 2 * np.pi) + 0.9 * wobble
-    strength = swing * (0.75 + 0.35 * np.sin(2 * np.pi * arc / (wavelength_px * 3.7) + rng.uniform(0, 2 * np.pi)))
+    phase = 2 * np.pi * arc / wavelength_px + rng.uniform(0, 2 * np.pi) + 1.3 * wobble
+    strength = swing * (0.65 + 0.5 * np.sin(2 * np.pi * arc / (wavelength_px * 3.7) + rng.uniform(0, 2 * np.pi)))
     slow = drift * np.sin(2 * np.pi * arc / (wavelength_px * 5.3) + rng.uniform(0, 2 * np.pi))
     direction = heading + strength * np.sin(phase) + slow
     x = np.cumsum(np.cos(direction)) * _STEP_PX
@@ -107,9 +114,12 @@ def survey(line: Line, shape: tuple[int, int]) -> Course | None:
     dx, dy = x + 0.5 - line.x[point], y + 0.5 - line.y[point]
     cosine, sine = np.cos(line.heading)[point], np.sin(line.heading)[point]
     curvature = np.gradient(line.heading, _STEP_PX)
+    ahead, across = dx * cosine + dy * sine, dy * cosine - dx * sine
+    # Beyond the ends of the line its tangent goes on and the line does not.
+    ended = ((point == inside[0]) & (ahead < -_STEP_PX)) | ((point == inside[-1]) & (ahead > _STEP_PX))
     return Course(
-        along=(point * _STEP_PX + dx * cosine + dy * sine).astype(np.float32),
-        across=(dy * cosine - dx * sine).astype(np.float32),
+        along=(point * _STEP_PX + ahead).astype(np.float32),
+        across=np.where(ended, np.copysign(np.hypot(ahead, across), across), across).astype(np.float32),
         bend=curvature[point].astype(np.float32),
     )
 

@@ -69,18 +69,23 @@ def _parcel_shares(use: float) -> np.ndarray:
 def _draw_parcels(ground: Ground, rng: np.random.Generator, plan: CoverPlan) -> Cells:
     x, y = pixel_grid(ground.shape)
     along, across = turned(x, y, 0, 0, rng.uniform(0, np.pi))
-    warp = smooth(rng, ground.shape, plan.parcel_px) * 0.18
+    # Parcels have crooked sides, and hedges and trees fray them.
+    warp = smooth(rng, ground.shape, plan.parcel_px) * 0.18 + smooth(rng, ground.shape, 1.1) * (0.55 / plan.parcel_px)
     stretch = rng.uniform(1.0, 1.7)
     parcels = cells(
         rng, along / (plan.parcel_px * stretch) + warp, across / plan.parcel_px - warp, jitter=rng.uniform(0.45, 0.95)
     )
-    # Neighbours farm alike: a coarse field moves the draw of each parcel up or down the list of uses.
     covers = rng.choice(len(_PARCEL_COVERS), parcels.count, p=_parcel_shares(plan.use) / _parcel_shares(plan.use).sum())
     colours = np.stack([ground.palette[name] for name in _PARCEL_COVERS])[covers]
     level = np.exp(rng.normal(0, 0.10, (parcels.count, 1)))
     hue = np.exp(rng.normal(0, 0.035, colours.shape))
-    colours = (colours * level * hue).astype(np.float32)
+    # Smallholdings are mixed inside: every parcel holds some cocoa and fallow, in patches.
+    usual = 0.5 * (ground.palette["cocoa"] + ground.palette["fallow"])
+    mixed = rng.beta(1.5, 1.8, (parcels.count, 1))
+    colours = ((colours + mixed * 0.75 * (usual - colours)) * level * hue).astype(np.float32)
     ground.reflectance[:] = colours.T[:, parcels.index]
+    patches = np.clip(0.3 + 0.32 * fractal(rng, ground.shape, 1.1, outer_px=24), 0, 0.85).astype(np.float32)
+    ground.reflectance += patches * (usual[:, None, None] - ground.reflectance)
     ground.canopy[:] = _PARCEL_CANOPY[covers][parcels.index]
     return parcels
 
@@ -128,7 +133,7 @@ def draw_plantation(ground: Ground, rng: np.random.Generator) -> None:
     ground.blend(inside.astype(np.float32), varied(ground.palette["plantation"], rng, 0.08), canopy=0.45)
     block = rng.uniform(9, 16)
     rides = np.minimum(np.abs((along / block) % 1 - 0.5), np.abs((across / block) % 1 - 0.5)) * block
-    ground.blend((inside * np.clip(0.55 - rides, 0, 1)).astype(np.float32), ground.palette["grass"])
+    ground.blend((inside * np.clip(0.5 - rides, 0, 1) * 0.6).astype(np.float32), ground.palette["grass"])
 
 
 def draw_riparian(ground: Ground, rng: np.random.Generator, course: Course, reach_px: float) -> None:

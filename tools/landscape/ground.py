@@ -40,6 +40,12 @@ class Ground:
         """Return (height, width)."""
         return self.canopy.shape[0], self.canopy.shape[1]
 
+    def window(self, rows: slice, columns: slice) -> "Ground":
+        """Return a part of this surface; painting on it paints here."""
+        return Ground(
+            palette=self.palette, reflectance=self.reflectance[:, rows, columns], canopy=self.canopy[rows, columns]
+        )
+
     def blend(self, alpha: FloatField, colour: NDArray[np.float32], canopy: float = 0.0) -> None:
         """Cover a share `alpha` (0-1) of each pixel with a colour, shape (6,) or (6, height, width)."""
         rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))

@@ -98,14 +98,15 @@ def draw_industrial_pit(
     angle = rng.uniform(0, 2 * np.pi)
     along, across = turned(x, y, *centre, angle)
     outline = np.hypot(along, across * rng.uniform(1.1, 1.6)) / radius_px
-    outline = outline + 0.08 * smooth(rng, shape, radius_px / 3)
+    outline = outline + 0.10 * smooth(rng, shape, radius_px / 3) + 0.02 * smooth(rng, shape, 2.0)
     footprint = np.zeros(shape, np.float32)
     rough = 1 + 0.05 * smooth(rng, shape, 0.8)
     palette = ground.palette
 
     def terraces(field: FloatField, steps: int, name: str, contrast: float) -> None:
         share = np.clip((1 - field) * radius_px * 0.6, 0, 1).astype(np.float32)
-        face = ((field * steps) % 1 < 0.45) * contrast
+        wander = field * steps + 0.25 * smooth(rng, shape, radius_px / 2)
+        face = (wander % 1 < 0.4) * contrast * np.clip(0.6 + 0.5 * smooth(rng, shape, radius_px / 3), 0, 1)
         ground.blend(share, varied(palette[name], rng, 0.08)[:, None, None] * (1 - face) * rough)
         np.maximum(footprint, share, out=footprint)
 
@@ -116,7 +117,7 @@ def draw_industrial_pit(
     )
     dump = np.hypot(dump_u, dump_v * 1.5) / (0.8 * radius_px) + 0.12 * smooth(rng, shape, radius_px / 4)
     terraces(dump, 4, "waste_rock", 0.18)
-    terraces(outline, int(rng.integers(4, 8)), "bench", 0.3)
+    terraces(outline, int(rng.integers(3, 7)), "bench", 0.3)
     if rng.random() < 0.6:
         lake = np.clip((0.22 - outline) * radius_px * 0.5, 0, 1).astype(np.float32)
         ground.paint(lake, "fish_pond", rng, 0.1)

@@ -128,8 +128,10 @@ def draw_mine(
     palette = ground.palette
     spoil = palette["spoil"][:, None, None] + redness * (palette["spoil_ochre"] - palette["spoil"])[:, None, None]
     heaps = 1 + 0.09 * smooth(rng, shape, 0.8) + 0.06 * smooth(rng, shape, 3.0)
+    # Damp, trodden and mixed ground: on the whole darker than the washed gravel of the palette.
+    tone = np.float32(np.exp(rng.normal(-0.14, 0.14)))
     inside = where.astype(np.float32)
-    ground.blend(inside, spoil * level * heaps)
+    ground.blend(inside, spoil * level * heaps * tone)
 
     is_pond = (kind < plan.pond_share)[basins.index]
     is_slurry = ((kind >= plan.pond_share) & (kind < plan.pond_share + 0.14))[basins.index]
