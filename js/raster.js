@@ -1,0 +1,97 @@
+/** The page's side of the raster worker: every request gets one answer, and can be aborted. */
+
+import { failure } from "./failure.js";
+
+/**
+ * @typedef {object} RasterHeader
+ * @property {number} width columns
+ * @property {number} height rows
+ * @property {number} tile_width
+ * @property {number} tile_height
+ * @property {number[]} origin outer corner of the upper left pixel, in the CRS
+ * @property {number[]} pixel_size in the units of the CRS; the second is negative for north-up rasters
+ * @property {number | null} epsg
+ * @property {number | null} nodata
+ * @property {string} dtype as numpy names it
+ * @property {number} samples_per_pixel
+ */
+/**
+ * @typedef {object} RasterWindow
+ * @property {number} width
+ * @property {number} height
+ * @property {string} dtype as numpy names it
+ * @property {Uint8Array<ArrayBuffer>} data the values' bytes, row by row
+ * @property {number} bytes_read over the network for the window
+ * @property {number} tile_bytes of the tiles that intersect the window: the least that could be read
+ * @property {number} header_bytes over the network for the file's header
+ */
+/** @typedef {{ resolve: (value: any) => void, reject: (reason: Error) => void }} Waiting */
+
+/** @type {Map<string, Waiting>} by request id */
+const waiting = new Map();
+/** @type {Worker | null} */
+let worker = null;
+
+/** @param {string} message */
+function failAll(message) {
+  worker?.terminate();
+  worker = null;
+  for (const { reject } of waiting.values()) reject(failure("WorkerDied", message));
+  waiting.clear();
+}
+
+function startWorker() {
+  const started = new Worker(new URL("./raster_worker.js", import.meta.url), { type: "module" });
+  started.onmessage = ({ data: { requestId, result, error } }) => {
+    const request = waiting.get(requestId);
+    waiting.delete(requestId);
+    if (error) request?.reject(failure(error.name, error.message));
+    else request?.resolve(result);
+  };
+  started.onerror = (event) => failAll(`the raster reader stopped: ${event.message || "its script could not be loaded"}`);
+  return started;
+}
+
+/**
+ * @param {object} message
+ * @param {string} requestId
+ * @returns {Promise<any>}
+ */
+function ask(message, requestId) {
+  return new Promise((resolve, reject) => {
+    waiting.set(requestId, { resolve, reject });
+    worker ??= startWorker();
+    worker.postMessage({ ...message, requestId });
+  });
+}
+
+/**
+ * Read what a GeoTIFF says of itself. Rejects with NetworkError, HttpError, CorruptRaster or Aborted.
+ *
+ * @param {string} url
+ * @param {string} requestId
+ * @returns {Promise<RasterHeader>}
+ */
+export function readHeader(url, requestId) {
+  return ask({ type: "header", url }, requestId);
+}
+
+/**
+ * Read a window of the first band. Rejects as `readHeader` does, and with OutOfBounds.
+ *
+ * @param {string} url
+ * @param {number} colOff
+ * @param {number} rowOff
+ * @param {number} width
+ * @param {number} height
+ * @param {string} requestId
+ * @returns {Promise<RasterWindow>}
+ */
+export function readWindow(url, colOff, rowOff, width, height, requestId) {
+  return ask({ type: "window", url, numbers: [colOff, rowOff, width, height] }, requestId);
+}
+
+/** @param {string} requestId a request that nobody waits for any more */
+export function abort(requestId) {
+  if (waiting.has(requestId)) worker?.postMessage({ type: "abort", requestId });
+}
