@@ -1,0 +1,1 @@
+"""Builds, trains and measures models of the lfm2_vl architecture for transformers.js."""
