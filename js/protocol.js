@@ -1,0 +1,63 @@
+/**
+ * The messages between the page and the model engine. protocol/messages.schema.json is their definition; these are the
+ * same shapes for the type checker.
+ */
+
+/** @typedef {"vision_encoder" | "embed_tokens" | "decoder_model_merged"} SessionName */
+/** @typedef {Record<SessionName, "webgpu" | "wasm">} Device */
+/** @typedef {"fp32" | "fp16" | "q8" | "int8" | "uint8" | "q4" | "q4f16" | "bnb4"} DtypeName */
+/** @typedef {Record<SessionName, DtypeName>} Dtype */
+/** @typedef {{ id: string, base_url: string, files: { path: string, required: boolean }[], cache: boolean }} ModelSource */
+
+/** @typedef {{ type: "probe", id: string, timeout_ms?: number }} Probe */
+/**
+ * @typedef {{ type: "load", id: string, timeout_ms: number, model: ModelSource, device: Device, dtype: Dtype,
+ *   processor: { image_processor?: Record<string, unknown> } }} Load
+ */
+/**
+ * @typedef {{ type: "generate", id: string, timeout_ms: number, images: { width: number, height: number, channels: 3 }[],
+ *   prompt: string, max_new_tokens: number }} Generate
+ */
+/** @typedef {{ type: "cancel", id: string }} Cancel */
+/** @typedef {Probe | Load | Generate} Job a request that gets a terminal answer */
+/** @typedef {Job | Cancel} Request */
+
+/**
+ * @typedef {{ type: "progress", id: string, file: string, loaded_bytes: number, total_bytes: number | null,
+ *   from_cache: boolean }} Progress
+ */
+/** @typedef {"download" | "create_sessions" | "preprocess" | "vision" | "prefill" | "decode"} StageName */
+/** @typedef {{ type: "stage", id: string, stage: StageName }} Stage */
+/** @typedef {{ type: "text", id: string, text: string, n_tokens: number }} Text */
+
+/** @typedef {{ vendor: string, architecture: string, description: string }} AdapterInfo */
+/** @typedef {{ max_buffer_size: number, max_storage_buffer_binding_size: number }} AdapterLimits */
+/**
+ * @typedef {{ type: "probed", id: string, webgpu: boolean, shader_f16: boolean, adapter: AdapterInfo | null,
+ *   limits: AdapterLimits | null, reason: string | null }} Probed
+ */
+/** @typedef {{ type: "loaded", id: string, device: Device, dtype: Dtype, ms: number }} Loaded */
+/** @typedef {{ id: number, text: string, probability: number }} Token */
+/**
+ * @typedef {{ preprocess: number, vision: number, prefill: number, decode: number, total: number, steps: number[] }} Timings
+ *   milliseconds
+ */
+/**
+ * @typedef {{ type: "generated", id: string, text: string, tokens: Token[], stopped: "eos" | "length",
+ *   input_tokens: number, ms: Timings }} Generated
+ */
+/**
+ * @typedef {"NoWebGpu" | "MissingFile" | "BadFile" | "NetworkError" | "OutOfMemory" | "Timeout" | "WorkerDied" |
+ *   "InvalidMessage" | "NotLoaded" | "EngineError"} FailureName
+ */
+/** @typedef {{ type: "failed", id: string, name: FailureName, message: string }} Failed */
+/** @typedef {{ type: "cancelled", id: string }} Cancelled */
+/** @typedef {Probed | Loaded | Generated | Failed | Cancelled} Terminal */
+/** @typedef {Progress | Stage | Text} NonTerminal */
+/** @typedef {NonTerminal | Terminal} Answer */
+
+/** The types of answers that end a request. */
+export const TERMINAL_TYPES = Object.freeze(["probed", "loaded", "generated", "failed", "cancelled"]);
+
+/** The types of answers that come before. */
+export const NON_TERMINAL_TYPES = Object.freeze(["progress", "stage", "text"]);
