@@ -22,6 +22,11 @@ ROW_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUV"
 SQUARE_M: Final = 100_000
 ROW_CYCLE_M: Final = len(ROW_LETTERS) * SQUARE_M
 
+MIN_EASTING_M, MAX_EASTING_M = 100_000, 999_999
+"""Beyond these no zone has ground: a mistyped digit would otherwise land in another country."""
+
+MAX_NORTHING_M: Final = 10_000_000
+
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
 _DECIMAL = re.compile(rf"({_NUMBER})\s*°?\s*([NSEW])?[\s,;]+({_NUMBER})\s*°?\s*([NSEW])?")
 _ANGLE = (
@@ -104,6 +109,10 @@ def _from_dms_letters_after(match: re.Match[str]) -> Point:
 def _from_utm(match: re.Match[str]) -> Point:
     zone, band, easting, northing = match.groups()
     epsg = _grid_zone_epsg(int(zone), band)
+    if not MIN_EASTING_M <= float(easting) <= MAX_EASTING_M:
+        raise CoordinateError(f"expected an easting between {MIN_EASTING_M} and {MAX_EASTING_M} m, got {easting}")
+    if float(northing) > MAX_NORTHING_M:
+        raise CoordinateError(f"expected a northing up to {MAX_NORTHING_M} m, got {northing}")
     return _checked(*to_lonlat(PointXY(float(easting), float(northing)), epsg))
 
 
