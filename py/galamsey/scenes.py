@@ -188,7 +188,7 @@ def _footprint_holds(item: Json, point: Point) -> bool:
     geometry = item.get("geometry") or {}
     coordinates = geometry.get("coordinates") or []
     polygons = [coordinates] if geometry.get("type") == "Polygon" else coordinates
-    return any(_inside(polygon[0], point) for polygon in polygons)
+    return any(_inside(polygon[0], point) for polygon in polygons if polygon)
 
 
 def matching_scenes(items: Iterable[Json], query: SceneQuery, base_url: str) -> list[Scene]:
