@@ -1,4 +1,4 @@
-"""The whole page: from a click to what the person reads, in a real browser with real Pyodide and real range requests."""
+"""The whole page, from a click to what the person reads: real browser, real Pyodide, real range requests."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def check_real_result(page: Page, watch: Watch, backend: str) -> None:
     assert record["backend"] == backend
     assert record["scene"]["generated"] is True
     assert record["description"]
-    assert record["verdict"]["line"] in page.locator("#verdict").inner_text()
+    assert record["verdict"]["line"] in page.locator("#verdict-box").inner_text()
     assert record["bytes_read"] <= 1.5 * record["least_bytes"]
     print(f"six bands: {record['bytes_read']} bytes read, {record['least_bytes']} at least")
     if record["boxes"] is None:
@@ -140,10 +140,10 @@ def test_a_link_to_the_mine_ends_in_a_result_on_webgpu(webgpu_browser: Browser, 
 def test_a_click_shows_sites_area_and_provenance(browser: Browser, server: Server) -> None:
     page, watch = open_canned(browser, server)
     wait_ready(page)
-    page.locator("#suggestions-practice button").first.click()
+    page.locator("#suggested button").first.click()
     wait_stage(page, "done")
-    expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")
-    expect(page.locator("#verdict")).to_contain_text("ha in boxes")
+    expect(page.locator("#verdict-box")).to_contain_text("2 suspected mining sites")
+    expect(page.locator("#verdict-box")).to_contain_text("ha in boxes")
     expect(page.locator("#sites > *")).to_have_count(2)
     expect(page.locator("#description")).to_contain_text(PROSE)
     record = saved_record(page)
@@ -157,7 +157,7 @@ def test_a_newer_click_wins_over_an_older_one(browser: Browser, server: Server, 
     mine, forest = region["suggested"][0], region["suggested"][2]
     page, watch = open_canned(browser, server, at(mine), delay_ms=400)
     wait_stage(page, "detecting")
-    page.locator("#search-input").fill(f"{forest['lat']}, {forest['lon']}")
+    page.locator("#search-text").fill(f"{forest['lat']}, {forest['lon']}")
     page.keyboard.press("Enter")
     wait_stage(page, "done")
     record = saved_record(page)
@@ -171,10 +171,10 @@ def test_cancel_ends_a_run_and_the_next_one_works(browser: Browser, server: Serv
     wait_stage(page, "detecting")
     page.locator("#cancel").click()
     wait_stage(page, "cancelled")
-    expect(page.locator("#verdict")).to_contain_text("Cancelled")
+    expect(page.locator("#verdict-box")).to_contain_text("Cancelled")
     page.locator("#retry").click()
     wait_stage(page, "done")
-    expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")
+    expect(page.locator("#verdict-box")).to_contain_text("2 suspected mining sites")
     watch.clean()
 
 
@@ -182,8 +182,8 @@ def test_cancel_ends_a_run_and_the_next_one_works(browser: Browser, server: Serv
 def test_an_unreadable_answer_is_shown_as_such(browser: Browser, server: Server, region: dict, text: str) -> None:
     page, watch = open_canned(browser, server, at(region["suggested"][0]), boxes=text)
     wait_stage(page, "done")
-    expect(page.locator("#verdict")).to_contain_text("Unreadable answer")
-    expect(page.locator("#verdict")).not_to_contain_text(re.compile("no mining", re.IGNORECASE))
+    expect(page.locator("#verdict-box")).to_contain_text("Unreadable answer")
+    expect(page.locator("#verdict-box")).not_to_contain_text(re.compile("no mining", re.IGNORECASE))
     expect(page.locator("#sites > *")).to_have_count(0)
     watch.clean()
 
@@ -191,7 +191,7 @@ def test_an_unreadable_answer_is_shown_as_such(browser: Browser, server: Server,
 def test_an_empty_list_is_a_finding_of_its_own(browser: Browser, server: Server, region: dict) -> None:
     page, watch = open_canned(browser, server, at(region["suggested"][2]), boxes="[]")
     wait_stage(page, "done")
-    expect(page.locator("#verdict")).to_contain_text("No mining found in this chip by this model")
+    expect(page.locator("#verdict-box")).to_contain_text("No mining found in this chip by this model")
     watch.clean()
 
 
@@ -207,8 +207,8 @@ def test_markup_in_an_answer_stays_text(browser: Browser, server: Server, region
 def test_a_place_without_a_scene_says_so(browser: Browser, server: Server) -> None:
     page, watch = open_canned(browser, server, at({"lat": 9.5, "lon": -1.0}))
     wait_stage(page, "failed")
-    expect(page.locator("#verdict")).to_contain_text("No image in the catalogue")
-    expect(page.locator("#verdict")).to_contain_text("says nothing about mining")
+    expect(page.locator("#verdict-box")).to_contain_text("No image in the catalogue")
+    expect(page.locator("#verdict-box")).to_contain_text("says nothing about mining")
     watch.clean()
 
 
@@ -216,9 +216,9 @@ def test_a_corrupt_band_fails_the_run_and_names_the_file(browser: Browser, serve
     page, _ = open_canned(browser, server)
     page.context.route("**/B04.tif", lambda route: route.fulfill(status=206, body=b"II*\0" + bytes(range(256)) * 64))
     wait_ready(page)
-    page.locator("#suggestions-practice button").first.click()
+    page.locator("#suggested button").first.click()
     wait_stage(page, "failed")
-    expect(page.locator("#verdict")).to_contain_text("B04.tif")
+    expect(page.locator("#verdict-box")).to_contain_text("B04.tif")
     page.context.unroute("**/B04.tif")
     page.locator("#retry").click()
     wait_stage(page, "done")
@@ -227,7 +227,7 @@ def test_a_corrupt_band_fails_the_run_and_names_the_file(browser: Browser, serve
 def test_an_engine_failure_is_told_and_the_next_run_works(browser: Browser, server: Server, region: dict) -> None:
     page, _ = open_canned(browser, server, at(region["suggested"][0]), failure="out of luck")
     wait_stage(page, "failed")
-    expect(page.locator("#verdict")).to_contain_text("out of luck")
+    expect(page.locator("#verdict-box")).to_contain_text("out of luck")
     page.context.unroute("**/canned-answers.json")
     answers = {"boxes": BOXES, "description": PROSE, "delay_ms": 1}
     page.context.route("**/canned-answers.json", lambda route: route.fulfill(json=answers))
@@ -239,7 +239,7 @@ def test_without_webgpu_the_processor_is_named_as_slower(browser: Browser, serve
     page, watch = open_canned(browser, server)
     wait_ready(page)
     page.locator("#open-model").click()
-    expect(page.locator("#model-dialog")).to_contain_text("slower")
+    expect(page.locator("#model")).to_contain_text("slower")
     watch.clean()
 
 
@@ -248,7 +248,7 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser, server: Serv
     wait_ready(page)
     mine = region["suggested"][0]
     page.keyboard.press("/")
-    expect(page.locator("#search-input")).to_be_focused()
+    expect(page.locator("#search-text")).to_be_focused()
     page.keyboard.type(f"{mine['lat']}, {mine['lon']}")
     page.keyboard.press("Enter")
     wait_stage(page, "done")
@@ -257,16 +257,16 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser, server: Serv
     page.keyboard.press("2")
     expect(page.locator("#sites > *").nth(1)).to_have_attribute("aria-current", "true")
     page.keyboard.press("?")
-    expect(page.locator("#help-dialog")).to_be_visible()
+    expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#help-dialog")).not_to_be_visible()
+    expect(page.locator("#help")).not_to_be_visible()
     watch.clean()
 
 
 def test_a_coordinate_that_cannot_be_read_says_what_was_expected(browser: Browser, server: Server) -> None:
     page, watch = open_canned(browser, server)
     wait_ready(page)
-    page.locator("#search-input").fill("12 zebras")
+    page.locator("#search-text").fill("12 zebras")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("expected a coordinate such as")
     watch.clean()
@@ -301,7 +301,7 @@ def test_a_real_catalogue_is_asked_only_after_a_click_and_page_by_page(
     wait_ready(page)
     expect(page.locator("#notice")).to_contain_text("earth-search.aws.element84.com")
     assert bodies == []
-    page.locator("#search-input").fill(f"{mine['lat']}, {mine['lon']}")
+    page.locator("#search-text").fill(f"{mine['lat']}, {mine['lon']}")
     page.keyboard.press("Enter")
     wait_stage(page, "done")
     assert bodies[0]["collections"] == ["sentinel-2-l2a"]
