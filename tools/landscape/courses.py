@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, uniform_filter1d
 
 from tools.landscape.fields import FloatField
 
@@ -85,9 +85,13 @@ def through(points: list[tuple[float, float]], rng: np.random.Generator, wander_
     knots = np.concatenate([[0.0], np.cumsum(lengths)])
     arc = np.arange(0.0, knots[-1], _STEP_PX)
     x, y = (np.interp(arc, knots, corners[:, axis]) for axis in (0, 1))
-    for wavelength in (61.0, 27.0):
-        x = x + rng.normal(0, wander_px / 2) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 2 * np.pi))
-        y = y + rng.normal(0, wander_px / 2) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 2 * np.pi))
+    # The ends stay where they are wanted; the rest wanders in bends that a lorry can take.
+    slack = np.minimum(1, np.minimum(arc, arc[-1] - arc) / 25)
+    for wavelength, share in ((140.0, 0.7), (61.0, 0.25)):
+        x = x + slack * rng.normal(0, wander_px * share) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 6.3))
+        y = y + slack * rng.normal(0, wander_px * share) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 6.3))
+    # Round the corners.
+    x, y = (uniform_filter1d(values, 31, mode="nearest") for values in (x, y))
     return Line(x=x, y=y, heading=np.arctan2(np.gradient(y), np.gradient(x)))
 
 
@@ -116,7 +120,7 @@ def survey(line: Line, shape: tuple[int, int]) -> Course | None:
     curvature = np.gradient(line.heading, _STEP_PX)
     ahead, across = dx * cosine + dy * sine, dy * cosine - dx * sine
     # Beyond the ends of the line its tangent goes on and the line does not.
-    ended = ((point == inside[0]) & (ahead < -_STEP_PX)) | ((point == inside[-1]) & (ahead > _STEP_PX))
+    ended = ((point < 4) & (ahead < -1)) | ((point > len(line.x) - 5) & (ahead > 1))
     return Course(
         along=(point * _STEP_PX + ahead).astype(np.float32),
         across=np.where(ended, np.copysign(np.hypot(ahead, across), across), across).astype(np.float32),

@@ -44,9 +44,13 @@ def draw_bare_fields(ground: Ground, rng: np.random.Generator, centre: tuple[flo
     x, y = pixel_grid(ground.shape)
     along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
     parcel = rng.uniform(5, 13)
-    plots = cells(rng, along / (parcel * rng.uniform(1, 1.6)), across / parcel, jitter=0.5)
+    fray = smooth(rng, ground.shape, 1.2) * (0.4 / parcel)
+    plots = cells(rng, along / (parcel * rng.uniform(1, 1.6)) + fray, across / parcel - fray, jitter=0.5)
     reach = rng.uniform(6, 24)
-    near = np.hypot(along, across) < reach
+    distance = np.hypot(along, across).ravel()
+    pixels = np.bincount(plots.index.ravel(), minlength=plots.count)
+    mean_distance = np.bincount(plots.index.ravel(), distance, plots.count) / np.maximum(pixels, 1)
+    near = (mean_distance + rng.normal(0, parcel / 3, plots.count) < reach)[plots.index]
     kind = rng.random(plots.count)
     chosen = near & (kind < 0.75)[plots.index]
     level = np.exp(rng.normal(0, 0.14, plots.count)).astype(np.float32)[plots.index]
@@ -115,7 +119,7 @@ def draw_industrial_pit(
     dump_u, dump_v = turned(
         x, y, centre[0] + 1.7 * radius_px * np.cos(dump_angle), centre[1] + 1.7 * radius_px * np.sin(dump_angle), angle
     )
-    dump = np.hypot(dump_u, dump_v * 1.5) / (0.8 * radius_px) + 0.12 * smooth(rng, shape, radius_px / 4)
+    dump = np.hypot(dump_u, dump_v * 1.5) / (0.8 * radius_px) + 0.22 * smooth(rng, shape, radius_px / 3)
     terraces(dump, 4, "waste_rock", 0.18)
     terraces(outline, int(rng.integers(3, 7)), "bench", 0.3)
     if rng.random() < 0.6:

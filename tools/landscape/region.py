@@ -126,7 +126,6 @@ def _acquired(
 # One orbit's ten-day cycle: S2A passes on 3 January 2016 and every ten days after, S2B half a cycle later.
 ACQUISITIONS: Final = (
     _acquired("S2A", "2016-01-03", "02.01", "january", haze=0.16, exposure=0.97),
-    _acquired("S2A", "2016-12-28", "02.04", "december", haze=0.10),
     _acquired("S2B", "2018-01-07", "02.06", "january", haze=0.20, cumulus=0.17, cirrus=0.12, exposure=1.02),
     _acquired("S2A", "2018-12-28", "02.11", "december", haze=0.06),
     _acquired("S2A", "2020-01-02", "02.13", "january", haze=0.26, cumulus=0.82, cirrus=0.5),

@@ -11,8 +11,8 @@ def draw_town(ground: Ground, rng: np.random.Generator, centre: tuple[float, flo
     """Paint roofs, trodden earth and yard trees, thinning outwards; return how much of each pixel is built up."""
     x, y = pixel_grid(ground.shape)
     along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
-    radius = np.hypot(along, across * rng.uniform(1.0, 1.6)) + smooth(rng, ground.shape, 4.0) * radius_px * 0.22
-    built = np.clip((radius_px - radius) / (0.35 * radius_px) + 0.3, 0, 1)
+    radius = np.hypot(along, across * rng.uniform(1.0, 1.6)) + smooth(rng, ground.shape, max(2.0, radius_px / 4)) * radius_px * 0.3
+    built = np.clip((radius_px - radius) / (0.6 * radius_px) + 0.3, 0, 1)
     blocks = cells(rng, along / 1.9, across / 1.6, jitter=0.5)
     kind = rng.random(blocks.count).astype(np.float32)
     level = np.exp(rng.normal(0, 0.14, blocks.count)).astype(np.float32)[blocks.index]
