@@ -1,0 +1,171 @@
+"""Show one run: where and when, pictures, verdict, sites, the model's words, provenance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import js
+from pyodide.ffi import create_proxy
+
+from galamsey.browser.page import clone, element, fill, part, set_text, show, write
+from galamsey.browser.pictures import Pictures
+from galamsey.coordinates import format_decimal, format_utm
+from galamsey.state import Stage
+from galamsey.wording import (
+    format_ha,
+    format_seconds,
+    provenance,
+    score_word,
+    site_label,
+    verdict,
+    when_and_cloud,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galamsey.sites import Site
+    from galamsey.state import AppState, Run
+
+STAGE_TIMINGS: Final = {
+    Stage.SEARCHING: "search",
+    Stage.CHOOSING: "choose",
+    Stage.READING: "bands",
+    Stage.DETECTING: "detect",
+    Stage.DESCRIBING: "describe",
+}
+"""The name under which the pipeline reports how long each stage took."""
+
+CLOCK_MS: Final = 250
+
+
+class Inspector:
+    """The part of the page that shows a run. Drawing the same state twice changes nothing."""
+
+    def __init__(self) -> None:
+        self._root = element("inspector")
+        self._pictures = Pictures()
+        self._run: Run | None = None
+        self._sites: object = None
+        self._rows: list[tuple[str, str]] = []
+        self._clock: int | None = None
+        self._tick = create_proxy(self._show_elapsed)
+        fill("stages", [_stage_row(stage) for stage in STAGE_TIMINGS])
+
+    def render(self, state: AppState) -> None:
+        """Show the present run, or make room for the first visit."""
+        run = state.run
+        show("result", shown=run is not None)
+        if run is None:
+            return
+        if self._run is None or run.run_id != self._run.run_id:
+            self._begin(run)
+        self._run = run
+        self._show_head(run)
+        self._show_verdict(run)
+        self._show_stages(run)
+        self._pictures.render(
+            run.composed, run.sites, state.selected_site, provisional=run.found is None and bool(run.sites)
+        )
+        show("composites", shown=run.composed is not None)
+        self._show_sites(run.sites, state.selected_site)
+        self._show_description(run)
+        self._show_provenance(run)
+        show("actions", shown=run.stage.ended)
+
+    def _begin(self, run: Run) -> None:
+        self._root.dataset.run = str(run.run_id)
+        element("inspector-body").scrollTop = 0
+        if self._root.dataset.rest == "line":
+            self._root.dataset.rest = "half"
+
+    def _show_head(self, run: Run) -> None:
+        self._root.dataset.stage = run.stage.name.lower()
+        write("place", format_decimal(run.request.point))
+        write("place-utm", f"UTM {format_utm(run.request.point)}")
+        write("when", when_and_cloud(run))
+        show("generated", shown=run.scene is not None and run.scene.scene.generated)
+
+    def _show_verdict(self, run: Run) -> None:
+        said = verdict(run)
+        element("verdict-box").dataset.tone = said.tone
+        write("verdict", said.line)
+        write("verdict-detail", said.detail)
+        write("sheet-line", said.line)
+        write("status", said.line if run.stage.ended else run.stage.value)
+
+    def _show_stages(self, run: Run) -> None:
+        show("working", shown=not run.stage.ended)
+        timed = {name for name, _ in run.timings_ms}
+        for row, (stage, timing) in zip(element("stages").children, STAGE_TIMINGS.items(), strict=True):
+            row.dataset.state = "done" if timing in timed else "working" if stage is run.stage else "waiting"
+        self._show_elapsed()
+        self._run_clock(running=not run.stage.ended)
+
+    def _show_elapsed(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        took = dict(run.timings_ms)
+        since_start_ms = js.Date.now() - 1000 * run.started.timestamp()
+        running_ms = max(0.0, since_start_ms - sum(took.values()))
+        for row, (stage, timing) in zip(element("stages").children, STAGE_TIMINGS.items(), strict=True):
+            elapsed_ms = took.get(timing, running_ms if stage is run.stage else None)
+            set_text(part(row, "elapsed"), "" if elapsed_ms is None else format_seconds(elapsed_ms / 1000))
+
+    def _run_clock(self, *, running: bool) -> None:
+        if running and self._clock is None:
+            self._clock = js.setInterval(self._tick, CLOCK_MS)
+        elif not running and self._clock is not None:
+            js.clearInterval(self._clock)
+            self._clock = None
+
+    def _show_sites(self, sites: Sequence[Site], selected: int | None) -> None:
+        show("sites-section", shown=bool(sites))
+        if tuple(sites) != self._sites:
+            self._sites = tuple(sites)
+            fill("sites", [_site_row(site) for site in sites])
+        for button in element("sites").querySelectorAll("button"):
+            pressed = button.dataset.site == str(selected)
+            if pressed and button.ariaPressed != "true":
+                button.scrollIntoView({"block": "nearest"})
+            button.ariaPressed = str(pressed).lower()
+
+    def _show_description(self, run: Run) -> None:
+        show("description-section", shown=bool(run.description))
+        write("description", run.description)
+
+    def _show_provenance(self, run: Run) -> None:
+        rows = provenance(run)
+        if rows != self._rows:
+            self._rows = rows
+            fill("provenance", [_provenance_row(name, value) for name, value in rows])
+
+
+def _stage_row(stage: Stage) -> Any:  # noqa: ANN401 - a DOM element
+    row = clone("stage-row")
+    set_text(part(row, "name"), stage.value)
+    return row
+
+
+def _site_row(site: Site) -> Any:  # noqa: ANN401 - a DOM element
+    row = clone("site-row")
+    button = row.firstElementChild
+    button.dataset.site = str(site.number)
+    button.ariaLabel = site_label(site)
+    set_text(part(row, "number"), str(site.number))
+    set_text(part(row, "area"), format_ha(site.box_area_ha))
+    set_text(part(row, "place"), format_decimal(site.centre))
+    if site.token_score is None:
+        part(row, "score").hidden = True
+    else:
+        part(row, "meter").value = site.token_score
+        set_text(part(row, "word"), score_word(site.token_score))
+    return row
+
+
+def _provenance_row(name: str, value: str) -> Any:  # noqa: ANN401 - a DOM element
+    row = clone("provenance-row")
+    set_text(part(row, "name"), name)
+    set_text(part(row, "value"), value)
+    return row
