@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from galamsey.errors import ModelOutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,11 +25,21 @@ NMS_IOU: Final = 0.5
 MAX_DETECTIONS: Final = 500
 """An answer of 256 tokens holds some twenty boxes; beyond this only the rest's number is kept."""
 
+MAX_LABEL: Final = 80
+"""Characters of a label that are kept."""
+
 MAX_TEXT: Final = 1_000_000
 """Characters; the longest honest answer has about two thousand."""
 
 _DECODER: Final = json.JSONDecoder()
 _BLANK: Final = " \t\r\n"
+
+_EMPTY_ANSWER: Final = re.compile(
+    r"[^\[\]{}]*\[\s*\][\s`.\"']*"  # words, then the list
+    r"|[\s`]*(?:json)?\s*\[\s*\][^\[\]{}]*"  # the list, then words
+)
+"""Where ``[]`` means that there is nothing: it begins or ends the answer, and no other bracket stands in it. Inside
+garbage, a repeated prompt or a broken box, ``[]`` is no finding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +86,10 @@ class _List:
 def parse_answer(text: str, tokens: Sequence[Token] = ()) -> ParsedAnswer:
     """Read the boxes out of an answer.
 
-    Prose or code fences around the list are passed over. A list that breaks off yields its whole entries and
-    ``cut_off``. ``tokens``, when they spell the text, give each box its score. Raises ModelOutputError when no list can
-    be read, or when a list is not empty and none of its entries is a box: such an answer never means "no mining".
+    Prose or code fences around the list are passed over; an empty list must begin or end the answer. A list that breaks
+    off yields its whole entries and ``cut_off``. ``tokens``, when they spell the text, give each box its score. Raises
+    ModelOutputError when no list can be read, or when a list is not empty and none of its entries is a box: such an
+    answer never means "no mining".
     """
     if len(text) > MAX_TEXT:
         raise ModelOutputError(f"expected a JSON list of boxes, got {len(text)} characters")
@@ -90,7 +102,7 @@ def parse_answer(text: str, tokens: Sequence[Token] = ()) -> ParsedAnswer:
         box = _box(value)
         if box is not None:
             score = _score(start, end, tokens, starts) if starts else None
-            detections.append(Detection(box=box, label=str(value.get("label", ""))[:80], token_score=score))
+            detections.append(Detection(box=box, label=_label(value), token_score=score))
     if not detections and (found.entries or not found.closed):
         raise ModelOutputError(f"expected boxes within 0-1, got {text[:80]!r}")
     return ParsedAnswer(
@@ -101,20 +113,21 @@ def parse_answer(text: str, tokens: Sequence[Token] = ()) -> ParsedAnswer:
 
 
 def _find_list(text: str) -> _List | None:
-    """Return the first list that is empty or begins with an object, whole if there is one, else broken off."""
+    """Return the first list that begins with an object, whole if there is one, else broken off, else an empty one."""
     broken: _List | None = None
     position = text.find("[")
     while position >= 0:
         candidate = _read_list(text, position)
         if candidate is not None:
-            if candidate.closed:
+            if candidate.closed and candidate.entries:
                 return candidate
-            broken = broken or candidate
+            if not candidate.closed:
+                broken = broken or candidate
             position = max(position, candidate.entries[-1][2] - 1) if candidate.entries else position
         position = text.find("[", position + 1)
-    if broken is None:
-        return _lone_object(text)
-    return broken
+    if broken is None and _EMPTY_ANSWER.fullmatch(text):
+        return _List(entries=(), closed=True)
+    return broken or _lone_object(text)
 
 
 def _lone_object(text: str) -> _List | None:
@@ -158,6 +171,11 @@ def _skip(text: str, position: int) -> int:
     while position < len(text) and text[position] in _BLANK:
         position += 1
     return position
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    label = entry.get("label")
+    return label[:MAX_LABEL] if isinstance(label, str) else ""
 
 
 def _box(value: Any) -> tuple[float, float, float, float] | None:  # noqa: ANN401 - any JSON value
