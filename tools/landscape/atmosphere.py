@@ -89,10 +89,10 @@ def draw_sky(rng: np.random.Generator, shape: tuple[int, int], conditions: Condi
     if conditions.cumulus > 0:
         margin = 96
         wide = (shape[0] + 2 * margin, shape[1] + 2 * margin)
-        billows = fractal(rng, wide, 1.55, outer_px=70) + 0.4 * smooth(rng, wide, 30)
+        billows = fractal(rng, wide, rng.uniform(1.7, 2.3), outer_px=rng.uniform(25, 70)) + 0.4 * smooth(rng, wide, 30)
         window = (slice(margin, margin + shape[0]), slice(margin, margin + shape[1]))
         edge = np.quantile(billows[window], 1 - conditions.cumulus)
-        opacity = np.clip((billows - edge) * 2.2 + 0.5, 0, 1)
+        opacity = np.clip((billows - edge) * rng.uniform(2.5, 4.5) + 0.5, 0, 1)
         base_px = rng.uniform(60, 120)  # 600-1,200 m above ground
         reach = base_px / np.tan(np.deg2rad(conditions.sun_elevation_deg))
         azimuth = np.deg2rad(conditions.sun_azimuth_deg)

@@ -187,7 +187,9 @@ def _plan_mines(draft: _Draft, rng: np.random.Generator) -> list[tuple[MinePlan,
 
 def _draw_mines(draft: _Draft, rng: np.random.Generator) -> NDArray[np.bool_]:
     mask = np.zeros(_SHAPE, np.bool_)
-    allowed = ~draft.lookalike if "industrial_pit" in draft.names else np.ones(_SHAPE, np.bool_)
+    # Nobody can tell a mine dug into braid bars or inside a licensed pit from what it is dug into.
+    apart = {"braided_river", "industrial_pit"} & set(draft.names)
+    allowed = ~draft.lookalike if apart else np.ones(_SHAPE, np.bool_)
     if draft.river is not None and rng.random() < 0.6:
         # Diggers work the banks; the channel stays open.
         allowed &= np.abs(draft.river.across) > draft.river_width_px / 2

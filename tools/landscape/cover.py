@@ -9,7 +9,8 @@ from tools.landscape.fields import Cells, FloatField, cells, fractal, pixel_grid
 from tools.landscape.ground import Ground, varied
 
 _PARCEL_COVERS = (
-    "forest", "cocoa", "fallow", "crops", "grass", "stubble", "field", "field_red", "burnt", "plantation", "forest_pale",
+    "forest", "cocoa", "fallow", "crops", "grass", "stubble", "field", "field_red", "burnt", "plantation",
+    "forest_pale",
 )  # fmt: skip
 _PARCEL_CANOPY = np.array([1.0, 0.75, 0.5, 0.15, 0.1, 0.05, 0.0, 0.0, 0.0, 0.55, 0.9], np.float32)
 # Share of parcels by cover, from the least to the most used land (rows sum to 1). Assumed: SW Ghana is mostly cocoa

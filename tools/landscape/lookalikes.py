@@ -89,6 +89,10 @@ def draw_reservoir(ground: Ground, rng: np.random.Generator, centre: tuple[float
     return np.maximum(lake, dam).astype(np.float32)
 
 
+def _off(centre: tuple[float, float], distance_px: float, angle: float) -> tuple[float, float]:
+    return centre[0] + distance_px * float(np.cos(angle)), centre[1] + distance_px * float(np.sin(angle))
+
+
 def draw_industrial_pit(
     ground: Ground, rng: np.random.Generator, centre: tuple[float, float], radius_px: float
 ) -> FloatField:
@@ -110,41 +114,43 @@ def draw_industrial_pit(
     def terraces(field: FloatField, steps: int, name: str, contrast: float) -> None:
         share = np.clip((1 - field) * radius_px * 0.6, 0, 1).astype(np.float32)
         wander = field * steps + 0.25 * smooth(rng, shape, radius_px / 2)
-        face = (wander % 1 < 0.4) * contrast * np.clip(0.6 + 0.5 * smooth(rng, shape, radius_px / 3), 0, 1)
+        faded = np.clip(0.6 + 0.5 * smooth(rng, shape, radius_px / 3), 0, 1)
+        face = (wander % 1 < 0.4) * contrast * faded
         ground.blend(share, varied(palette[name], rng, 0.08)[:, None, None] * (1 - face) * rough)
         np.maximum(footprint, share, out=footprint)
 
-    side = rng.uniform(0.9, 1.3) * radius_px
-    dump_angle = angle + rng.uniform(1.2, 2.0)
-    dump_u, dump_v = turned(
-        x, y, centre[0] + 1.7 * radius_px * np.cos(dump_angle), centre[1] + 1.7 * radius_px * np.sin(dump_angle), angle
-    )
-    dump = np.hypot(dump_u, dump_v * 1.5) / (0.8 * radius_px) + 0.22 * smooth(rng, shape, radius_px / 3)
-    terraces(dump, 4, "waste_rock", 0.18)
+    dump_angle = angle + rng.uniform(0.6, 2.4)
+    dump_x, dump_y = _off(centre, rng.uniform(1.3, 1.9) * radius_px, dump_angle)
+    dam_angle = dump_angle + np.pi + rng.uniform(-1.3, 1.3)
+    dam_x, dam_y = _off(centre, rng.uniform(1.8, 2.3) * radius_px, dam_angle)
+    has_dump, has_dam = rng.random() < 0.85, rng.random() < 0.7
+    if has_dump:
+        dump_u, dump_v = turned(x, y, dump_x, dump_y, angle)
+        dump = np.hypot(dump_u, dump_v * rng.uniform(1.0, 1.8)) / (rng.uniform(0.5, 0.9) * radius_px)
+        terraces(dump + 0.22 * smooth(rng, shape, radius_px / 3), 4, "waste_rock", 0.18)
     terraces(outline, int(rng.integers(3, 7)), "bench", 0.3)
     if rng.random() < 0.6:
-        lake = np.clip((0.22 - outline) * radius_px * 0.5, 0, 1).astype(np.float32)
+        lake = np.clip((rng.uniform(0.12, 0.35) - outline) * radius_px * 0.5, 0, 1).astype(np.float32)
         ground.paint(lake, "fish_pond", rng, 0.1)
+    if has_dam:
+        dam_u, dam_v = turned(x, y, dam_x, dam_y, angle + rng.uniform(-0.6, 0.6))
+        side = rng.uniform(0.6, 1.3) * radius_px
+        border = np.minimum(side - np.abs(dam_u), side * rng.uniform(0.5, 1.0) - np.abs(dam_v))
+        beach = np.clip(border + 0.5, 0, 1).astype(np.float32)
+        ground.blend(beach, varied(palette["tailings"], rng, 0.06)[:, None, None] * rough)
+        ground.blend((beach * (border < 1.6)).astype(np.float32), palette["waste_rock"])
+        decant = np.hypot(dam_u - side * 0.55, dam_v + side * 0.3) / (side * rng.uniform(0.25, 0.6))
+        pool = np.clip((1 - decant - 0.15 * smooth(rng, shape, 4)) * 5, 0, 1) * (border > 2)
+        ground.paint((beach * pool).astype(np.float32), "fish_pond", rng, 0.1)
+        np.maximum(footprint, beach, out=footprint)
 
-    dam_angle = dump_angle + np.pi + rng.uniform(-0.4, 0.4)
-    dam_x, dam_y = centre[0] + 2.1 * radius_px * np.cos(dam_angle), centre[1] + 2.1 * radius_px * np.sin(dam_angle)
-    dam_u, dam_v = turned(x, y, dam_x, dam_y, angle + 0.3)
-    border = np.minimum(side - np.abs(dam_u), side * 0.7 - np.abs(dam_v))
-    beach = np.clip(border + 0.5, 0, 1).astype(np.float32)
-    ground.blend(beach, varied(palette["tailings"], rng, 0.06)[:, None, None] * rough)
-    ground.blend((beach * (border < 1.6)).astype(np.float32), palette["waste_rock"])
-    decant = np.hypot(dam_u - side * 0.55, dam_v + side * 0.3) / (side * 0.38) + 0.15 * smooth(rng, shape, 4)
-    ground.paint((beach * np.clip((1 - decant) * 5, 0, 1) * (border > 2)).astype(np.float32), "fish_pond", rng, 0.1)
-    np.maximum(footprint, beach, out=footprint)
-
-    for target in ((dam_x, dam_y), tuple(centre + 1.7 * radius_px * np.array([np.cos(dump_angle), np.sin(dump_angle)]))):
-        road = survey(through([centre, (float(target[0]), float(target[1]))], rng), shape)
+    targets = ((dump_x, dump_y), (dam_x, dam_y), _off(centre, 5 * radius_px, rng.uniform(0, 2 * np.pi)))
+    for target, there in zip(targets, (has_dump, has_dam, True), strict=True):
+        road = survey(through([centre, target], rng, radius_px / 6), shape) if there else None
         if road is not None:
             haul = draw_road(ground, rng, road, cover="waste_rock", width_m=28)
             np.maximum(footprint, haul * (outline > 0.9), out=footprint)
-    plant_u, plant_v = turned(
-        x, y, centre[0] + 1.35 * radius_px * np.cos(angle), centre[1] + 1.35 * radius_px * np.sin(angle), angle
-    )
+    plant_u, plant_v = turned(x, y, *_off(centre, 1.35 * radius_px, angle), angle)
     yard = (np.abs(plant_u) < 4.5) & (np.abs(plant_v) < 6)
     halls = yard & ((plant_v / 3.1) % 1 < 0.6) & (np.abs(plant_u) < 3)
     ground.paint(yard.astype(np.float32), "waste_rock", rng)

@@ -49,7 +49,7 @@ TOWNS: Final[dict[str, tuple[float, float, float]]] = {
 }
 """Invented settlements: pixels right, pixels down, radius in pixels."""
 
-MINE_POINT: Final = (486.0, 222.0)
+MINE_POINT: Final = (590.0, 225.0)
 LOOKALIKE_POINT: Final = (196.0, 455.0)
 FOREST_POINT: Final = (655.0, 610.0)
 """Centres of the suggested chips, pixels right and down."""
@@ -322,7 +322,7 @@ class Region:
         for number, course in enumerate(self._courses[1:], start=1):
             draw_river(ground, self._rng(10, number), course, RiverPlan(width_px=1.3, turbidity=0.5))
         turbidity = float(np.clip(0.30 + 0.075 * (year - 2016), 0.3, 0.95))
-        river = RiverPlan(width_px=4.6, turbidity=turbidity, sandbars=0.9)
+        river = RiverPlan(width_px=4.6, turbidity=turbidity, sandbars=0.5)
         draw_river(ground, self._rng(11), main, river)
         split = np.abs(main.along - main.along[384, 384] - 175) < 42
         braided = Ground.bare(ground.palette, _SHAPE)

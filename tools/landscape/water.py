@@ -51,7 +51,10 @@ def draw_braids(
     """Paint a braided reach: threads of water between bars, over a belt of `belt_px`; return how much is sand."""
     stretch = rng.uniform(3.5, 6.0)
     bars = cells(
-        rng, course.along / (stretch * 3.2) + smooth(rng, ground.shape, 5) * 0.2, course.across / 3.6 + smooth(rng, ground.shape, 3) * 0.3, jitter=1.0
+        rng,
+        course.along / (stretch * 3.2) + smooth(rng, ground.shape, 5) * 0.2,
+        course.across / 3.6 + smooth(rng, ground.shape, 3) * 0.3,
+        jitter=1.0,
     )
     belt = np.clip((belt_px / 2 - np.abs(course.across) + smooth(rng, ground.shape, 3.0) * 1.5) / 1.5, 0, 1)
     dry = np.clip((bars.edge - rng.uniform(0.12, 0.32) - 0.12 * smooth(rng, ground.shape, 4)) * 7, 0, 1)
