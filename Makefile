@@ -1,0 +1,106 @@
+# `make` lists what can be made. Everything lands inside this folder; `make clean` takes it away again.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 8000
+# OFFLINE=1: use only what is already here and never touch the network.
+OFFLINE ?=
+offline := $(filter-out 0 no,$(OFFLINE))
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP_FLAGS := --quiet --disable-pip-version-check $(if $(offline),--no-index)
+# npm writes this file at the end of an installation.
+NODE_MODULES := node_modules/.package-lock.json
+JS_TESTS = $(shell find tests/js -name '*.test.js' -o -name '*.test.mjs')
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PORT=8000 serves elsewhere; OFFLINE=1 uses only what is already here; PYTHON=... names an interpreter."
+
+start: setup ## set up what is missing, then serve the site at http://localhost:8000
+	@$(PY) -m tools.serve --port $(PORT)
+
+setup: $(VENV)/.installed-start $(NODE_MODULES) vendor practice ## install and assemble everything, serve nothing
+
+vendor: $(VENV)/.installed-start $(NODE_MODULES)
+	@$(PY) -m tools.vendor $(if $(offline),--offline)
+	@$(PY) -m tools.pyscript_config
+
+practice: $(VENV)/.installed-start ## make the practice region
+	@$(PY) -m tools.practice
+
+test: setup $(VENV)/.installed-test ## install what the tests need, a browser included, and run them all
+	@$(if $(offline),,$(PY) -m tools.install_browser)
+	@echo "JavaScript tests"
+	@node --test $(JS_TESTS)
+	@echo "Python, contract and browser tests"
+	@$(PY) -m pytest
+
+check: vendor $(VENV)/.installed-check ## linters, types, generated files
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@node_modules/.bin/tsc -p jsconfig.json
+	@$(PY) -m tools.pyscript_config --check
+	@$(PY) -m tools.vendor --check
+	@$(PY) -m tools.notices --check
+
+site: setup ## build dist/, ready for any static host (COMPRESS=1 adds .br and .gz copies)
+	@$(PY) -m tools.site $(if $(COMPRESS),--compress)
+
+detect: setup $(VENV)/.installed-test ## run the main job without a window; prints one line of JSON (ARGS='--at "LAT, LON"')
+	@$(PY) -m tools.detect $(ARGS)
+
+screenshots: setup $(VENV)/.installed-test ## take the README's screenshots
+	@$(PY) -m tools.screenshots $(ARGS)
+
+models: $(VENV)/.installed-model ## generate chips and train the demo model again (hours; ARGS='--minutes 60')
+	@$(PY) -m tools.model.dataset
+	@$(PY) -m tools.model.train $(ARGS)
+
+clean: ## remove everything that was installed or made, except training data and base map sources in .cache
+	@rm -rf $(VENV) node_modules vendor practice practice.making dist dist.making
+	@rm -rf .cache/downloads .cache/vendor-verified.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find py tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+prerequisites:
+	@sh tools/prerequisites.sh >/dev/null
+
+# A virtual environment that is already there is kept: making it again takes nothing away.
+$(VENV)/.made: | prerequisites
+	@echo "Virtual environment: $(VENV)"
+	@"$$(sh tools/prerequisites.sh)" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed-start: requirements/start.txt
+$(VENV)/.installed-test: requirements/test.txt requirements/start.txt
+$(VENV)/.installed-check: requirements/check.txt
+$(VENV)/.installed-model: requirements/model.txt requirements/test.txt requirements/start.txt
+
+$(VENV)/.installed-%: requirements/%.txt | $(VENV)/.made
+	@echo "Python packages: $<$(if $(filter start,$*), (90 MB to fetch))$(if $(filter test,$*), (130 MB to fetch))"
+	@$(PY) -m pip install $(PIP_FLAGS) -r $< || { \
+	  echo "error: pip could not install $<. $(if $(offline),This is an offline run: run \`make setup\` with a network \
+	first.,Check the network and pip's index settings$(comma) then run the same command again.)" >&2; exit 1; }
+	@touch $@
+
+$(NODE_MODULES): package-lock.json package.json | prerequisites
+ifeq ($(offline),)
+	@echo "npm packages: package-lock.json (260 MB to fetch)"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || { \
+	  echo "error: npm could not install the packages: check the network and npm's registry settings, then run the same \
+	command again." >&2; exit 1; }
+else
+	@npm ls >/dev/null 2>&1 || { echo "error: npm packages are missing or out of date and this is an offline run: run \
+	\`make setup\` with a network first." >&2; exit 1; }
+endif
+	@touch $@
+
+comma := ,
+
+.PHONY: help start setup vendor practice test check site detect screenshots models clean prerequisites
