@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 Backend = Literal["auto", "wasm", "swiftshader"]
 
@@ -60,14 +60,19 @@ def arguments(backend: Backend) -> list[str]:
     return [*QUIET, *as_root, *GRAPHICS[backend]]
 
 
+def launch(playwright: Playwright, backend: Backend = "auto") -> Browser:
+    """Start a headless Chromium; the caller closes it."""
+    executable = find_executable()
+    if executable is None and not Path(playwright.chromium.executable_path).exists():
+        raise FileNotFoundError("no Chromium found: install one, name it in $CHROMIUM, or run `make test` once")
+    return playwright.chromium.launch(executable_path=executable, args=arguments(backend))
+
+
 @contextmanager
 def chromium(backend: Backend = "auto") -> Iterator[Browser]:
     """Start a headless Chromium and stop it in the end."""
     with sync_playwright() as playwright:
-        executable = find_executable()
-        if executable is None and not Path(playwright.chromium.executable_path).exists():
-            raise FileNotFoundError("no Chromium found: install one, name it in $CHROMIUM, or run `make test` once")
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments(backend))
+        browser = launch(playwright, backend)
         try:
             yield browser
         finally:

@@ -1,0 +1,116 @@
+"""Browsers, a server and a page that may do no wrong, for every test in this folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.chromium import chromium
+from tools.serve import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "tests/fixtures/pages"
+
+
+# Playwright's synchronous interface runs once per thread: a module of tests uses one of these two, not both.
+@pytest.fixture(scope="module")
+def wasm_browser() -> Iterator[Browser]:
+    """A browser without WebGPU."""
+    with chromium("wasm") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def webgpu_browser() -> Iterator[Browser]:
+    """A browser whose WebGPU is computed in software: right for primitive operators, and slow."""
+    with chromium("swiftshader") as browser:
+        yield browser
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Path:
+    """A folder that the server searches first: what a test puts there replaces the site's own file."""
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def site(overlay: Path) -> Iterator[Server]:
+    """The site with the pages of the tests; an origin, and so a browser storage, of its own for each test."""
+    with Server(ROOT, overlays=(overlay, PAGES)) as server:
+        yield server
+
+
+@dataclass
+class Watch:
+    """What the pages of one test did that they should not."""
+
+    expected: list[str] = field(default_factory=list)
+    """Parts of console errors that the test brings about on purpose."""
+    origins: list[str] = field(default_factory=list)
+    """Hosts, beside the page's own, that the test lets the page talk to."""
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def request(self, request: Request) -> None:
+        if not request.url.startswith(("data:", "blob:", *self.origins)):
+            self.foreign.append(request.url)
+
+    @property
+    def unexpected(self) -> list[str]:
+        return [text for text in self.errors if not any(part in text for part in self.expected)]
+
+
+@pytest.fixture(autouse=True)
+def watch() -> Iterator[Watch]:
+    """Fail the test if its pages logged an error or asked a foreign host for anything."""
+    watch = Watch()
+    yield watch
+    assert watch.foreign == []
+    assert watch.unexpected == []
+
+
+@pytest.fixture
+def open_page(site: Server, watch: Watch) -> Iterator[Callable[[Browser, str], Page]]:
+    """Open a page of the site, watched, in a context of its own."""
+    contexts = []
+    watch.origins.append(site.url)
+
+    def open_watched(browser: Browser, path: str) -> Page:
+        context = browser.new_context()
+        contexts.append(context)
+        context.on("console", watch.console)
+        context.on("request", watch.request)
+        context.on("weberror", lambda error: watch.errors.append(str(error.error)))
+        page = context.new_page()
+        page.goto(f"{site.url}/{path}")
+        return page
+
+    yield open_watched
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_bench(open_page: Callable[[Browser, str], Page]) -> Callable[[Browser], Page]:
+    """Open the page from which tests drive the engine."""
+
+    def opened(browser: Browser) -> Page:
+        page = open_page(browser, "bench.html")
+        page.locator("body[data-ready]").wait_for()
+        return page
+
+    return opened
