@@ -38,8 +38,8 @@ def suggested_point() -> str:
 
 def run_record(page: Page, url: str, at: str) -> dict[str, Any]:
     """Open the page at a place, wait for the run's end and return what the page saves."""
-    page.goto(f"{url}#at={at.replace(' ', '')}&from=practice&dates=latest")
-    page.locator("#inspector[data-stage='searching'], #inspector[data-run]").first.wait_for(timeout=START_LIMIT_MS)
+    page.goto(f"{url}/#at={at.replace(' ', '')}&from=practice&dates=latest")
+    page.locator("body[data-ready]").wait_for(timeout=START_LIMIT_MS)
     ended = page.locator(", ".join(f"#inspector[data-stage='{stage}']" for stage in ("done", "failed", "cancelled")))
     ended.wait_for(timeout=RUN_LIMIT_MS)
     with page.expect_download() as download:

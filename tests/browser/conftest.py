@@ -7,32 +7,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import sync_playwright
 
-from tools.chromium import chromium
+from tools.chromium import launch
 from tools.serve import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests/fixtures/pages"
 
 
-# Playwright's synchronous interface runs once per thread: a module of tests uses one of these two, not both.
-@pytest.fixture(scope="module")
-def wasm_browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """One for all browsers: its synchronous API cannot be started twice in a thread."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def wasm_browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser without WebGPU."""
-    with chromium("wasm") as browser:
-        yield browser
+    browser = launch(playwright, "wasm")
+    yield browser
+    browser.close()
 
 
-@pytest.fixture(scope="module")
-def webgpu_browser() -> Iterator[Browser]:
+@pytest.fixture(scope="session")
+def webgpu_browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser whose WebGPU is computed in software: right for primitive operators, and slow."""
-    with chromium("swiftshader") as browser:
-        yield browser
+    browser = launch(playwright, "swiftshader")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
