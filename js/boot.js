@@ -106,10 +106,23 @@ function watchProgress() {
   addEventListener("unhandledrejection", (event) => failForProgram(event.reason));
 }
 
+/**
+ * PyScript hands exceptions of the program to its `stderr`, together with plain warnings.
+ * @param {{ io: { stderr: (message: unknown, ...rest: unknown[]) => void } }} runtime
+ */
+function watchErrors({ io }) {
+  const { stderr } = io;
+  io.stderr = (message, ...rest) => {
+    if (message instanceof Error || String(message).startsWith("PythonError")) failForProgram(message);
+    stderr(message, ...rest);
+  };
+}
+
 async function startPython() {
   try {
     const { hooks } = await import("../vendor/pyscript/core.js");
     hooks.worker.onBeforeRunAsync.clear();
+    hooks.main.onReady.add(watchErrors);
   } catch (error) {
     fail(
       "Python could not be fetched",

@@ -42,7 +42,7 @@ class SettingsDialog:
     @property
     def theme(self) -> str:
         """The chosen theme: ``auto``, ``light`` or ``dark``."""
-        return str(js.document.documentElement.dataset.theme or "auto")
+        return str(js.document.documentElement.getAttribute("data-theme") or THEMES[0])
 
     def render(self, settings: Settings) -> None:
         """Show what holds."""

@@ -128,7 +128,7 @@ class Inspector:
         for button in element("sites").querySelectorAll("button"):
             pressed = button.dataset.site == str(selected)
             if pressed and button.ariaPressed != "true":
-                button.scrollIntoView({"block": "nearest"})
+                button.scrollIntoView(block="nearest")
             button.ariaPressed = str(pressed).lower()
 
     def _show_description(self, run: Run) -> None:

@@ -139,7 +139,7 @@ class View:
 
     def _show_first(self) -> None:
         fresh = self._state is None or self._state.run is None
-        show("first", shown=fresh and "ready" in js.document.body.dataset.object_keys())
+        show("first", shown=fresh and js.document.body.hasAttribute("data-ready"))
 
     def _show_connection(self, *, online: bool) -> None:
         element("connection").dataset.online = str(online).lower()
