@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 from galamsey.detections import Token
 from galamsey.errors import EngineError
@@ -76,14 +77,13 @@ def probe_request(request_id: str) -> dict[str, Any]:
 
 def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) -> dict[str, Any]:
     """Ask the worker to load a model in one way; relative folders are resolved against ``page_url``."""
-    base_url = model.base_url if "://" in model.base_url else page_url.rsplit("/", 1)[0] + "/" + model.base_url
     return {
         "type": "load",
         "id": request_id,
         "timeout_ms": LOAD_TIMEOUT_MS,
         "model": {
             "id": model.id,
-            "base_url": base_url,
+            "base_url": urljoin(page_url, model.base_url),
             "files": [{"path": path, "required": True} for path in model.files(plan.dtype)],
             "cache": "://" in model.base_url,
         },
