@@ -1,0 +1,84 @@
+import pytest
+
+from galamsey.models import DEMO, FULL, MODELS, SESSIONS, plans
+
+NO_REASON = ""
+
+
+def devices(found):
+    return [(plan.device, plan.dtype) for plan in found]
+
+
+def test_loading_the_demo_model_reads_its_configuration_and_three_sessions():
+    files = DEMO.files("fp32")
+
+    assert [path for path in files if path.endswith(".onnx")] == [
+        "onnx/vision_encoder.onnx", "onnx/embed_tokens.onnx", "onnx/decoder_model_merged.onnx",
+    ]  # fmt: skip
+    assert {"config.json", "tokenizer.json", "preprocessor_config.json"} <= set(files)
+    assert not any("_data" in path for path in files)
+
+
+def test_loading_the_full_model_reads_half_precision_graphs_with_weights_beside_them():
+    files = FULL.files("fp16")
+
+    for session in SESSIONS:
+        assert {f"onnx/{session}_fp16.onnx", f"onnx/{session}_fp16.onnx_data"} <= set(files)
+    assert len(files) == len(set(files))
+
+
+def test_every_model_can_be_told_apart_and_says_what_must_be_known():
+    assert len({model.key for model in MODELS}) == len(MODELS)
+    for model in MODELS:
+        assert model.honesty
+        assert model.base_url.endswith("/")
+        for dtype in model.dtypes:
+            assert model.files(dtype)
+
+
+def test_the_demo_model_is_called_practice_and_comes_with_the_page():
+    assert "practice only" in DEMO.honesty
+    assert "generated" in DEMO.honesty
+    assert DEMO.download_mb == 0
+    assert "://" not in DEMO.base_url
+
+
+def test_the_full_model_s_size_and_published_recall_are_told():
+    assert FULL.download_mb == pytest.approx(1000)
+    assert "recall 0.592" in FULL.honesty
+    assert "suspected" in FULL.honesty
+
+
+def test_chips_are_never_enlarged_and_models_do_not_share_a_mutable_processor():
+    for model in MODELS:
+        assert model.processor["do_resize"] is False
+    assert DEMO.processor is not FULL.processor
+
+
+@pytest.mark.parametrize(
+    ("model", "webgpu", "shader_f16", "expected"),
+    [
+        (DEMO, True, True, [("webgpu", "fp32"), ("wasm", "fp32")]),
+        (DEMO, True, False, [("webgpu", "fp32"), ("wasm", "fp32")]),
+        (DEMO, False, False, [("wasm", "fp32")]),
+        (FULL, True, True, [("webgpu", "fp16"), ("wasm", "fp16")]),
+        (FULL, True, False, [("wasm", "fp16")]),
+        (FULL, False, False, [("wasm", "fp16")]),
+    ],
+)
+def test_webgpu_comes_first_where_it_can_run_the_model_and_wasm_is_always_left(model, webgpu, shader_f16, expected):
+    assert devices(plans(model, webgpu=webgpu, shader_f16=shader_f16, no_webgpu_reason=NO_REASON)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "webgpu", "shader_f16", "why"),
+    [
+        (DEMO, False, False, "slower: this browser has no WebGPU"),
+        (FULL, True, False, "cannot compute in 16 bits"),
+        (DEMO, True, True, "the graphics processor failed"),
+    ],
+)
+def test_the_reason_for_the_slow_way_is_told(model, webgpu, shader_f16, why):
+    found = plans(model, webgpu=webgpu, shader_f16=shader_f16, no_webgpu_reason="this browser has no WebGPU")
+
+    assert why in found[-1].reason

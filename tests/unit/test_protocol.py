@@ -1,0 +1,190 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from galamsey.composites import Composite
+from galamsey.detections import Token
+from galamsey.errors import EngineError
+from galamsey.models import DEMO, FULL, SESSIONS, Plan
+from galamsey.prompts import DESCRIPTION, MAX_NEW_TOKENS
+from galamsey.protocol import (
+    TERMINAL,
+    Adapter,
+    Answer,
+    Loaded,
+    Progress,
+    cancel_request,
+    generate_request,
+    load_request,
+    probe_request,
+    read_progress,
+    read_terminal,
+)
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "protocol" / "messages.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
+GOLDEN = ROOT / "tests" / "fixtures" / "messages"
+
+PAGE = "http://localhost:8000/index.html"
+WEBGPU = Plan(device="webgpu", dtype="fp32", reason="")
+WASM = Plan(device="wasm", dtype="fp16", reason="")
+PICTURE = Composite(name="Natural colour", pixels=np.zeros((128, 96, 3), np.uint8))
+
+
+def golden(name):
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def assert_valid(message):
+    problems = [error.message for error in VALIDATOR.iter_errors(message)]
+    assert not problems
+
+
+REQUESTS = {
+    "probe": probe_request("p1"),
+    "load demo": load_request("l1", DEMO, WEBGPU, page_url=PAGE),
+    "load full": load_request("l2", FULL, WASM, page_url=PAGE),
+    "generate": generate_request("g1", [PICTURE, PICTURE], DESCRIPTION, max_new_tokens=MAX_NEW_TOKENS),
+    "cancel": cancel_request("g1"),
+}
+
+
+def test_the_schema_is_itself_valid():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.json")))
+def test_every_golden_message_is_valid(name):
+    assert_valid(golden(name))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (GOLDEN / "invalid").glob("*.json")))
+def test_every_broken_message_is_refused(name):
+    assert not VALIDATOR.is_valid(golden(f"invalid/{name}"))
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_request_is_valid_and_plain_json(name):
+    assert_valid(REQUESTS[name])
+    assert json.loads(json.dumps(REQUESTS[name])) == REQUESTS[name]
+
+
+def test_loading_names_every_file_device_and_dtype():
+    message = REQUESTS["load full"]
+
+    assert [entry["path"] for entry in message["model"]["files"]] == list(FULL.files("fp16"))
+    assert message["device"] == dict.fromkeys(SESSIONS, "wasm")
+    assert message["dtype"] == dict.fromkeys(SESSIONS, "fp16")
+    assert message["processor"] == {"image_processor": {"do_resize": False, "max_num_patches": 256}}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [PAGE, "http://localhost:8000/", "http://localhost:8000/?from=/a/b", "http://localhost:8000/index.html#at=6/2"],
+)
+def test_the_model_beside_the_page_is_found_whatever_follows_the_page_s_path(page):
+    model = load_request("l1", DEMO, WEBGPU, page_url=page)["model"]
+
+    assert model["base_url"] == "http://localhost:8000/models/demo/"
+
+
+def test_the_page_may_live_in_a_folder():
+    message = load_request("l1", DEMO, WEBGPU, page_url="https://example.org/app/index.html")
+
+    assert message["model"]["base_url"] == "https://example.org/app/models/demo/"
+
+
+def test_only_a_foreign_model_is_kept_in_the_model_cache():
+    assert REQUESTS["load demo"]["model"]["cache"] is False
+    assert REQUESTS["load full"]["model"]["cache"] is True
+    assert REQUESTS["load full"]["model"]["base_url"] == FULL.base_url
+
+
+def test_a_question_describes_its_pictures_in_order():
+    wide = Composite(name="x", pixels=np.zeros((4, 8, 3), np.uint8))
+    message = generate_request("g1", [PICTURE, wide], "What?", max_new_tokens=7)
+
+    assert message["images"] == [
+        {"width": 96, "height": 128, "channels": 3},
+        {"width": 8, "height": 4, "channels": 3},
+    ]
+    assert (message["prompt"], message["max_new_tokens"]) == ("What?", 7)
+
+
+def test_an_alpha_channel_never_passes_the_schema():
+    alpha = Composite(name="x", pixels=np.zeros((4, 8, 4), np.uint8))
+
+    assert not VALIDATOR.is_valid(generate_request("g1", [alpha], "What?", max_new_tokens=7))
+
+
+def test_the_terminal_answers_are_those_of_the_schema():
+    named = {option["$ref"].rsplit("/", 1)[1] for option in SCHEMA["$defs"]["terminal"]["oneOf"]}
+
+    assert named == TERMINAL
+
+
+def test_a_probe_s_answer_becomes_an_adapter():
+    assert read_terminal(golden("probed")) == Adapter(
+        webgpu=True, shader_f16=True, name="intel gen-12lp", reason=""
+    )
+    without = read_terminal(golden("probed-without-webgpu"))
+    assert without == Adapter(webgpu=False, shader_f16=False, name="", reason="this browser has no WebGPU")
+
+
+def test_a_loaded_model_tells_where_its_decoder_runs():
+    assert read_terminal(golden("loaded")) == Loaded(device="webgpu", dtype="fp32", ms=1830.5)
+
+
+def test_an_answer_carries_text_tokens_and_times():
+    answer = read_terminal(golden("generated"))
+
+    assert isinstance(answer, Answer)
+    assert answer.text == "Two squares."
+    assert answer.tokens[1] == Token(text=" squares", probability=0.71)
+    assert "".join(token.text for token in answer.tokens) == answer.text
+    assert answer.complete
+    assert answer.input_tokens == 147
+    assert answer.ms == {"preprocess": 6.1, "vision": 40.2, "prefill": 85.7, "decode": 55.3, "total": 187.9}
+
+
+def test_an_answer_ended_by_the_limit_is_not_complete():
+    answer = read_terminal(golden("generated") | {"stopped": "length"})
+
+    assert isinstance(answer, Answer)
+    assert not answer.complete
+
+
+def test_a_cancelled_request_has_no_answer():
+    assert read_terminal(golden("cancelled")) is None
+
+
+def test_a_failure_is_raised_with_the_engine_s_name_for_it():
+    with pytest.raises(EngineError, match="expected a file, got HTTP 404") as caught:
+        read_terminal(golden("failed"))
+
+    assert caught.value.name == "MissingFile"
+
+
+@pytest.mark.parametrize("name", ["progress", "stage", "text"])
+def test_what_is_not_terminal_is_refused_as_a_terminal_answer(name):
+    with pytest.raises(EngineError, match=f"expected a terminal answer, got '{name}'") as caught:
+        read_terminal(golden(name))
+
+    assert caught.value.name == "InvalidMessage"
+
+
+def test_progress_is_counted_in_bytes():
+    assert read_progress(golden("progress")) == Progress(
+        file="onnx/decoder_model_merged.onnx", loaded_bytes=16_777_216, total_bytes=33_554_432, from_cache=False
+    )
+
+
+def test_an_unknown_size_is_zero():
+    message = golden("progress") | {"total_bytes": None}
+
+    assert_valid(message)
+    assert read_progress(message).total_bytes == 0
