@@ -36,10 +36,11 @@ class _Positions:
 def build_decoder(graph: Graph, architecture: Architecture, attention: AttentionStyle) -> None:
     """Fill a graph with the decoder, for a prompt or for any number of positions after a cache.
 
-    Inputs: ``inputs_embeds`` (batch, positions, hidden); ``attention_mask`` (batch, total), whose length alone counts: sequences of a
+    Inputs: ``inputs_embeds`` (batch, positions, hidden); ``attention_mask`` (batch, total), whose length alone
+    counts: sequences of a
     batch are equally long, since padding would enter the short convolutions; ``past_conv.i`` (batch, hidden, 3) and
-    ``past_key_values.i.key`` and ``.value`` (batch, key-value heads, past, head size). Outputs: ``logits`` (batch, positions,
-    vocabulary), ``present_conv.i``, ``present.i.key`` and ``.value``.
+    ``past_key_values.i.key`` and ``.value`` (batch, key-value heads, past, head size). Outputs: ``logits`` (batch,
+    positions, vocabulary), ``present_conv.i``, ``present.i.key`` and ``.value``.
     """
     text = architecture.text
     x = graph.input("inputs_embeds", ["batch_size", "sequence_length", text.hidden])
@@ -52,9 +53,9 @@ def build_decoder(graph: Graph, architecture: Architecture, attention: Attention
         if kind == "conv":
             mixed = _convolution(graph, text, index, normal, caches)
         elif attention == "fused":
-            mixed = _fused_attention(graph, text, index, normal, positions, caches)
+            mixed = _fused_attention(graph, text, index, normal, positions=positions, caches=caches)
         else:
-            mixed = _primitive_attention(graph, text, index, normal, positions, caches)
+            mixed = _primitive_attention(graph, text, index, normal, positions=positions, caches=caches)
         x = graph.op("Add", x, mixed)
         normal = _norm(graph, text, x, f"{layer}ffn_norm")
         gate = graph.linear(normal, f"{layer}feed_forward.w1", bias=False)
@@ -142,6 +143,7 @@ def _fused_attention(
     text: TextShape,
     index: int,
     x: str,
+    *,
     positions: _Positions,
     caches: list[tuple[str, str, list[int | str]]],
 ) -> str:
@@ -179,6 +181,7 @@ def _primitive_attention(
     text: TextShape,
     index: int,
     x: str,
+    *,
     positions: _Positions,
     caches: list[tuple[str, str, list[int | str]]],
 ) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_embed(graph: Graph, architecture: Architecture) -> None:
-    """Fill a graph with the lookup: ``input_ids`` (batch, positions) to ``inputs_embeds`` (batch, positions, hidden)."""
+    """Fill a graph with the lookup of ``input_ids`` (batch, positions): ``inputs_embeds`` has one more axis, hidden."""
     ids = graph.input("input_ids", ["batch_size", "sequence_length"], integer=True)
     rows = graph.op("Gather", graph.stored("model.language_model.embed_tokens.weight"), ids, axis=0)
     # Widened after the lookup, so that a table of half precision stays so in memory.

@@ -89,11 +89,11 @@ class Graph:
             return name
         return self.op("Cast", name, to=self.precision.onnx_compute)
 
-    def op(self, kind: str, *inputs: str, out: str | None = None, domain: str = "", **attributes: Any) -> str:
+    def op(self, kind: str, *inputs: str, out: str | None = None, domain: str = "", **attributes: object) -> str:
         """Add a node with one output."""
         return self.ops(kind, *inputs, out=[out or f"{kind}_{len(self._nodes)}"], domain=domain, **attributes)[0]
 
-    def ops(self, kind: str, *inputs: str, out: Sequence[str], domain: str = "", **attributes: Any) -> list[str]:
+    def ops(self, kind: str, *inputs: str, out: Sequence[str], domain: str = "", **attributes: object) -> list[str]:
         """Add a node with several outputs."""
         self._nodes.append(
             helper.make_node(

@@ -1,7 +1,7 @@
 """The architecture as plain PyTorch modules for training; weights carry Hugging Face's names.
 
-Tuned for chips: every image is 128 x 128 pixels, enlarged twice as the processor does, so position embeddings are used as they
-are. The parity check (``make parity``) holds this against transformers' own classes.
+Tuned for chips: every image is 128 x 128 pixels, enlarged twice as the processor does, so position embeddings are
+used as they are. The parity check (``make parity``) holds this against transformers' own classes.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Tower(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Turn uint8 pictures (images, 128, 128, 3) into features (images, 256, hidden).
 
-        The processor enlarges pictures twice and cuts patches of 16 x 16; both are linear, so they are folded into the patch
-        embedding, which then reads 10 x 10 pixels: the patch's own 8 x 8 and a border of one.
+        The processor enlarges pictures twice and cuts patches of 16 x 16; both are linear, so they are folded into
+        the patch embedding, which then reads 10 x 10 pixels: the patch's own 8 x 8 and a border of one.
         """
         embedding = self.embeddings.patch_embedding
         x = pictures.permute(0, 3, 1, 2).to(embedding.weight.dtype) / 127.5 - 1
@@ -248,7 +248,10 @@ class Network(nn.Module):
         )
 
     def see(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tower features (chips x 2, 256, hidden) and image tokens (chips, 128, text hidden) of uint8 pictures."""
+        """Return what uint8 pictures (chips, 2, 128, 128, 3) become.
+
+        Tower features, shape (chips x 2, 256, hidden), and image tokens, shape (chips, 128, text hidden).
+        """
         features = self.model["vision_tower"](pictures.flatten(0, 1))
         tokens = self.model["multi_modal_projector"](features)
         return features, tokens.view(len(pictures), -1, tokens.shape[-1])

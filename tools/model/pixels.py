@@ -1,8 +1,9 @@
 """What transformers.js makes of a 128 x 128 picture with ``do_resize=false``, in numpy.
 
-The Lfm2Vl image processor of transformers.js 4.3.1 scales bytes to -1..1 in float32, enlarges to at least 64 image tokens (256 x 256
-pixels: its ``smart_resize`` is applied whatever ``do_resize`` says) with ONNX's bilinear Resize at half-pixel centres, and cuts
-patches of 16 x 16, channels last.
+The Lfm2Vl image processor of transformers.js 4.3.1 scales bytes to -1..1 in float32, enlarges to at least 64 image
+tokens (256 x 256
+pixels: its ``smart_resize`` is applied whatever ``do_resize`` says) with ONNX's bilinear Resize at half-pixel
+centres, and cuts patches of 16 x 16, channels last.
 """
 
 from __future__ import annotations
@@ -71,4 +72,6 @@ def _neighbours(length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArra
     clamped = np.clip(position, 0, length - 1)
     low = np.floor(clamped).astype(np.intp)
     high = np.minimum(low + 1, length - 1)
-    return low, high, (clamped - low).astype(np.float32)
+    # Where both neighbours are the last pixel, ONNX Runtime takes half of each; it matters to the last bit.
+    share = np.where(low == high, 0.5, clamped - low)
+    return low, high, share.astype(np.float32)

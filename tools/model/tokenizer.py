@@ -102,7 +102,8 @@ def _corpus() -> Iterator[str]:
 def build_tokenizer() -> Tokenizer:
     """Train the tokenizer; the same bytes come out every time.
 
-    Raises ValueError if the phrases and merges do not fill the vocabulary exactly, since the embedding has a row for each.
+    Raises ValueError if the phrases and merges do not fill the vocabulary exactly, since the embedding has a row for
+    each.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

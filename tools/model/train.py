@@ -2,9 +2,10 @@
 
     python -m tools.model.train --out .cache/demo-training --minutes 60
 
-resumes from the last checkpoint in ``--out``. It uses CUDA where there is one, else one CPU thread in bfloat16. Two auxiliary losses,
-dropped at export, teach what the boxes need long before the text does: each patch predicts its own mask and, if a mine's first
-pixel lies in it, that mine's box; so do the decoder's positions over the second picture.
+resumes from the last checkpoint in ``--out``. It uses CUDA where there is one, else one CPU thread in bfloat16. Two
+auxiliary losses,
+dropped at export, teach what the boxes need long before the text does: each patch predicts its own mask and, if a
+mine's first pixel lies in it, that mine's box; so do the decoder's positions over the second picture.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own convention)
 from torch import Tensor, nn
 
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
-from tools.model.answers import CHIP_SIZE, boxes_answer, description_answer
+from tools.model.answers import CHIP_SIZE, Box, boxes_answer, description_answer
 from tools.model.architecture import PRESETS, with_vocabulary
 from tools.model.dataset import Chips, load, shard_paths
 from tools.model.network import Network
+from tools.model.symmetry import in_raster_order, turned, turned_boxes
 from tools.model.tokenizer import IM_END, PAD, VOCABULARY, build_tokenizer, chat_text
 from tools.model.weights import save_safetensors
 
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-Box = tuple[int, int, int, int]
 
 PROMPT_SHARES: Final = ((GROUNDING_HIGH_RECALL, 0.44), (GROUNDING_AS_TRAINED, 0.44), (DESCRIPTION, 0.12))
 LONGEST_ANSWER: Final = 12
@@ -88,44 +88,6 @@ def _dense(predicted: Tensor, batch: Batch) -> Tensor:
     off = F.smooth_l1_loss(corners, batch.corners, beta=0.02, reduction="none").sum(-1)
     corner_loss = (off * batch.anchors).sum() / batch.anchors.sum().clamp(min=1)
     return F.binary_cross_entropy_with_logits(mask, batch.masks) * 4 + 0.1 * anchor_loss + 2 * corner_loss
-
-
-def turned(
-    pictures: NDArray[np.uint8], mask: NDArray[np.bool_], symmetry: int
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Apply one of the eight symmetries of the square to pictures (2, h, w, 3) and a mask (h, w)."""
-    if symmetry & 4:
-        pictures, mask = pictures.swapaxes(1, 2), mask.T
-    if symmetry & 1:
-        pictures, mask = pictures[:, :, ::-1], mask[:, ::-1]
-    if symmetry & 2:
-        pictures, mask = pictures[:, ::-1], mask[::-1]
-    return pictures, mask
-
-
-def turned_boxes(boxes: NDArray[np.int16], symmetry: int) -> NDArray[np.int16]:
-    """Apply the same symmetry to boxes (n, 4)."""
-    x1, y1, x2, y2 = boxes.T
-    if symmetry & 4:
-        x1, y1, x2, y2 = y1, x1, y2, x2
-    if symmetry & 1:
-        x1, x2 = CHIP_SIZE - x2, CHIP_SIZE - x1
-    if symmetry & 2:
-        y1, y2 = CHIP_SIZE - y2, CHIP_SIZE - y1
-    return np.stack([x1, y1, x2, y2], axis=-1)
-
-
-def in_raster_order(boxes: NDArray[np.int16], mask: NDArray[np.bool_]) -> list[tuple[int, Box]]:
-    """Sort boxes by their patch's first pixel and return (column of that pixel, box) pairs.
-
-    A box's own patch touches its top edge; where two boxes overlap there, the leftmost pixel inside is taken, which can only
-    misplace patches that interlock.
-    """
-    found = []
-    for x1, y1, x2, y2 in boxes.tolist():
-        first = x1 + int(mask[y1, x1:x2].argmax())
-        found.append((first, (x1, y1, x2, y2)))
-    return sorted(found, key=lambda pair: (pair[1][1], pair[0]))
 
 
 class Stream:
@@ -211,7 +173,7 @@ class Trainer:
         ).to(device, torch.bfloat16)
         matrices, others = [], []
         for name, weight in self.master.named_parameters():
-            hidden = ".layers." in name and weight.ndim == 2 or "linear_" in name and weight.ndim == 2
+            hidden = (".layers." in name and weight.ndim == 2) or ("linear_" in name and weight.ndim == 2)
             (matrices if hidden else others).append(weight)
         self._optimizers = [
             torch.optim.Muon(matrices, lr=rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"),

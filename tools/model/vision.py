@@ -24,8 +24,8 @@ def build_vision(graph: Graph, architecture: Architecture, attention: AttentionS
     """Fill a graph with the tower and the projector.
 
     Inputs: ``pixel_values`` (images, patches, 768), ``pixel_attention_mask`` (images, patches) with 1 for real patches,
-    ``spatial_shapes`` (images, 2) with rows and columns of patches. Output: ``image_features`` (image tokens, text hidden), all
-    images' tokens after one another. Rows and columns must be even; images may differ in shape.
+    ``spatial_shapes`` (images, 2) with rows and columns of patches. Output: ``image_features`` (image tokens, text
+    hidden), all images' tokens after one another. Rows and columns must be even; images may differ in shape.
     """
     vision = architecture.vision
     pixels = graph.input("pixel_values", ["batch_size", "num_patches", PATCH_VALUES])
@@ -44,9 +44,8 @@ def build_vision(graph: Graph, architecture: Architecture, attention: AttentionS
         bias = graph.op("Expand", bias, target)
     for index in range(vision.layers):
         layer = f"{TOWER}encoder.layers.{index}."
-        mixed = _attention(
-            graph, vision, f"{layer}self_attn.", _norm(graph, vision, x, f"{layer}layer_norm1"), bias, attention
-        )
+        normal = _norm(graph, vision, x, f"{layer}layer_norm1")
+        mixed = _attention(graph, vision, f"{layer}self_attn.", normal, bias=bias, style=attention)
         x = graph.op("Add", x, mixed)
         inner = graph.linear(_norm(graph, vision, x, f"{layer}layer_norm2"), f"{layer}mlp.fc1", bias=True)
         inner = graph.op("FastGelu", inner, domain=CONTRIB)
@@ -77,7 +76,7 @@ def _norm(graph: Graph, vision: VisionShape, x: str, name: str) -> str:
     )
 
 
-def _attention(graph: Graph, vision: VisionShape, prefix: str, x: str, bias: str, style: AttentionStyle) -> str:
+def _attention(graph: Graph, vision: VisionShape, prefix: str, x: str, *, bias: str, style: AttentionStyle) -> str:
     query, key, value = (graph.linear(x, f"{prefix}{name}", bias=True) for name in ("q_proj", "k_proj", "v_proj"))
     scale = vision.head_size**-0.5
     if style == "fused":
@@ -99,8 +98,8 @@ def _attention(graph: Graph, vision: VisionShape, prefix: str, x: str, bias: str
 def _positions(graph: Graph, vision: VisionShape, rows: str, columns: str, patches: str) -> str:
     """Resize the square table of position embeddings to each image's grid: antialiased bilinear, as PyTorch does.
 
-    Bilinear weights along both axes are computed for every patch and multiplied into a (patches, table) matrix, which needs no
-    loop over images. Arithmetic on positions is int64 and float32 in every precision.
+    Bilinear weights along both axes are computed for every patch and multiplied into a (patches, table) matrix, which
+    needs no loop over images. Arithmetic on positions is int64 and float32 in every precision.
     """
     place = _vector(graph, graph.op("Range", graph.integer(0), patches, graph.integer(1)))
     # Padding gets the first patch's place; nothing reads it.
@@ -115,7 +114,7 @@ def _positions(graph: Graph, vision: VisionShape, rows: str, columns: str, patch
 
 
 def _axis_weights(graph: Graph, grid: int, index: str, length: str) -> str:
-    """Return the share of each of ``grid`` table lines in line ``index`` of ``length``, shape (images, patches, grid)."""
+    """Return how much of each table line is in line ``index`` of ``length``, shape (images, patches, grid)."""
     scale = graph.op("Div", graph.exact(grid), graph.op("Cast", length, to=TensorProto.FLOAT))
     middle = graph.op("Mul", graph.op("Add", graph.op("Cast", index, to=TensorProto.FLOAT), graph.exact(0.5)), scale)
     lines = graph.exact_table("table_lines", np.arange(grid, dtype=np.float32) + np.float32(0.5))

@@ -31,8 +31,8 @@ class Weights(Protocol):
 class RandomWeights:
     """Weights drawn when asked for, so that a large model need not fit in memory.
 
-    Each tensor depends on the seed and on its own name alone. Matrices keep the scale of what flows through them, so that logits
-    have clear maxima and depend on the pictures.
+    Each tensor depends on the seed and on its own name alone. Matrices keep the scale of what flows through them, so
+    that logits have clear maxima and depend on the pictures.
     """
 
     def __init__(self, architecture: Architecture, seed: int) -> None:

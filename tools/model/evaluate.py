@@ -1,0 +1,181 @@
+"""Measure a model folder on held-out generated chips and print one JSON line.
+
+    python -m tools.model.evaluate --model models/demo --chips 500
+
+Pixel figures pool true and false positives over all chips, as the published evaluation of the full model does; boxes
+are drawn as they come, without suppression. ``box_ceiling_iou`` is what perfect boxes would score on the same chips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from galamsey.detections import parse_answer
+from galamsey.errors import ModelOutputError
+from galamsey.prompts import AS_TRAINED, DESCRIPTION, HIGH_RECALL, MAX_NEW_TOKENS
+from tools.model.answers import CHIP_SIZE, NO_MINING, PIXEL_HA
+from tools.model.dataset import Chips, load, shard_paths
+from tools.model.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+NormalisedBox = tuple[float, float, float, float]
+
+SIZE_CLASSES_HA: Final = {"under_0.5_ha": (0.0, 0.5), "0.5_to_5_ha": (0.5, 5.0), "over_5_ha": (5.0, float("inf"))}
+"""By a mine's true area."""
+
+FOUND_SHARE: Final = 0.5
+"""A mine counts as found when boxes cover at least this much of its own patch of the mask."""
+
+_DIGITS: Final = 4
+
+
+def drawn(boxes: Iterable[NormalisedBox]) -> NDArray[np.bool_]:
+    """Rasterise boxes on the chip, corners rounded to pixels."""
+    covered = np.zeros((CHIP_SIZE, CHIP_SIZE), dtype=np.bool_)
+    for box in boxes:
+        x1, y1, x2, y2 = (round(corner * CHIP_SIZE) for corner in box)
+        covered[y1:y2, x1:x2] = True
+    return covered
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """Return a rounded share, or None where there is nothing to share."""
+    return round(part / whole, _DIGITS) if whole else None
+
+
+@dataclass
+class Pixels:
+    """Pooled counts of pixels."""
+
+    hit: int = 0
+    false: int = 0
+    missed: int = 0
+    by_chip: list[float] = field(default_factory=list)
+
+    def add(self, found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+        """Count one chip."""
+        hit, false, missed = int((found & truth).sum()), int((found & ~truth).sum()), int((~found & truth).sum())
+        self.hit, self.false, self.missed = self.hit + hit, self.false + false, self.missed + missed
+        if hit + false + missed:
+            self.by_chip.append(hit / (hit + false + missed))
+
+    @property
+    def iou(self) -> float | None:
+        """Intersection over union."""
+        return ratio(self.hit, self.hit + self.false + self.missed)
+
+
+def mine_masks(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Split a mask into its 4-connected patches."""
+    from scipy.ndimage import label  # noqa: PLC0415 (needed nowhere else here)
+
+    labels, count = label(mask)
+    return [labels == number for number in range(1, count + 1)]
+
+
+def grounding_figures(chips: Chips, answers: Sequence[str]) -> dict[str, object]:
+    """Return the figures of one sensitivity mode."""
+    pixels, ceiling = Pixels(), Pixels()
+    readable = agree = alarms = clean_lookalikes = 0
+    found = dict.fromkeys(SIZE_CLASSES_HA, 0)
+    present = dict.fromkeys(SIZE_CLASSES_HA, 0)
+    for index, answer in enumerate(answers):
+        truth = chips.masks[index]
+        try:
+            boxes = [detection.box for detection in parse_answer(answer).detections]
+            readable += 1
+        except ModelOutputError:
+            boxes = []
+        covered = drawn(boxes)
+        pixels.add(covered, truth)
+        ceiling.add(drawn([tuple(edge / CHIP_SIZE for edge in box) for box in chips.boxes_of(index)]), truth)  # type: ignore[misc]
+        agree += bool(boxes) == bool(truth.any())
+        if chips.has_lookalike[index] and not truth.any():
+            clean_lookalikes += 1
+            alarms += bool(boxes)
+        for mine in mine_masks(truth):
+            area_ha = float(mine.sum()) * PIXEL_HA
+            name = next(name for name, (low, high) in SIZE_CLASSES_HA.items() if low <= area_ha < high)
+            present[name] += 1
+            found[name] += bool((mine & covered).sum() >= FOUND_SHARE * mine.sum())
+    return {
+        "pixel_iou": pixels.iou,
+        "box_ceiling_iou": ceiling.iou,
+        "share_of_ceiling": ratio(pixels.iou or 0, ceiling.iou or 0),
+        "mean_chip_iou": round(float(np.mean(pixels.by_chip)), _DIGITS) if pixels.by_chip else None,
+        "recall": ratio(pixels.hit, pixels.hit + pixels.missed),
+        "precision": ratio(pixels.hit, pixels.hit + pixels.false),
+        "patch_accuracy": ratio(agree, len(answers)),
+        "readable": ratio(readable, len(answers)),
+        "lookalike_false_alarm": ratio(alarms, clean_lookalikes),
+        "mines_found": {name: ratio(found[name], present[name]) for name in SIZE_CLASSES_HA},
+        "mines": present,
+    }
+
+
+def described_count(text: str) -> int | None:
+    """Read how many sites a description speaks of; None when it says neither a number nor that there is none."""
+    if text == NO_MINING:
+        return 0
+    number = re.match(r"\d+", text)
+    return int(number[0]) if number else None
+
+
+def told_count(answer: str) -> int | None:
+    """Return how many boxes an answer holds, None when it cannot be read."""
+    try:
+        return len(parse_answer(answer).detections)
+    except ModelOutputError:
+        return None
+
+
+def evaluate(sessions: Sessions, chips: Chips, count: int) -> dict[str, object]:
+    """Ask all three prompts of the first ``count`` chips."""
+    answers: dict[str, list[str]] = {prompt: [] for prompt in (HIGH_RECALL.prompt, AS_TRAINED.prompt, DESCRIPTION)}
+    for index in range(count):
+        image_tokens = sessions.see(chips.pictures[index])
+        for prompt, said in answers.items():
+            said.append(sessions.answer(image_tokens, prompt, max_new_tokens=MAX_NEW_TOKENS))
+    agrees = [
+        described_count(text) == told_count(boxes)
+        for text, boxes in zip(answers[DESCRIPTION], answers[HIGH_RECALL.prompt], strict=True)
+    ]
+    return {
+        **grounding_figures(chips, answers[HIGH_RECALL.prompt]),
+        "description_count_agrees": ratio(sum(agrees), count),
+        AS_TRAINED.key.replace("-", "_"): grounding_figures(chips, answers[AS_TRAINED.prompt]),
+    }
+
+
+def main() -> None:
+    """Read the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("models/demo"))
+    parser.add_argument("--suffix", default="", help="_fp16 for the half-precision files")
+    parser.add_argument("--data", type=Path, default=Path(".cache/demo-chips"))
+    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--chips", type=int, default=500)
+    options = parser.parse_args()
+    chips = load(shard_paths(options.data, options.split))
+    if len(chips) < options.chips:
+        parser.error(f"expected at least {options.chips} {options.split} chips in {options.data}, found {len(chips)}")
+    started = time.monotonic()
+    figures = evaluate(Sessions(options.model, options.suffix), chips, options.chips)
+    seconds = round(time.monotonic() - started, 1)
+    print(json.dumps({"split": options.split, "chips": options.chips, **figures, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()
