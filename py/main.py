@@ -103,6 +103,7 @@ class App:
         self._places: tuple[Place, ...] = ()
         self._map: MapView | None = None
         self._client = ModelClient()
+        self._darkness = js.matchMedia("(prefers-color-scheme: dark)")
         self._view = View(
             Handlers(
                 search=self.search,
@@ -151,9 +152,10 @@ class App:
         for name in ("online", "offline"):
             js.window.addEventListener(name, create_proxy(self._connection_changed))
         self._connection_changed(None)
+        self._darkness.addEventListener("change", create_proxy(self.set_theme))
         self._map = await MapView.create(
             "map",
-            theme=self._view.theme,
+            theme=self._map_theme(),
             on_click=self.analyse_at,
             on_move=self._view.show_view,
             on_pointer=self._view.show_cursor,
@@ -283,10 +285,16 @@ class App:
         if self._map is not None:
             self._map.set_backdrop(BACKDROP if backdrop else None)
 
-    def set_theme(self, name: str) -> None:
-        """Let the map follow the page's theme."""
+    def _map_theme(self) -> str:
+        chosen = self._view.theme
+        if chosen != "auto":
+            return chosen
+        return "dark" if self._darkness.matches else "light"
+
+    def set_theme(self, _name: object = None) -> None:
+        """Let the map follow the page's theme, chosen or the device's."""
         if self._map is not None:
-            self._map.set_theme(name)
+            self._map.set_theme(self._map_theme())
 
     def choose_model(self, key: str) -> None:
         """Load another model."""
