@@ -3,7 +3,8 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-MAKEFLAGS += --no-print-directory
+# Two jobs: downloads wait for the network while the practice region is computed.
+MAKEFLAGS += --no-print-directory -j2
 
 PORT ?= 8000
 # OFFLINE=1: use only what is already here and never touch the network.
@@ -41,7 +42,7 @@ test: setup $(VENV)/.installed-test ## install what the tests need, a browser in
 	@echo "Python, contract and browser tests"
 	@$(PY) -m pytest
 
-check: vendor $(VENV)/.installed-check ## linters, types, generated files
+check: vendor $(VENV)/.installed-test $(VENV)/.installed-check ## linters, types, generated files
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
@@ -77,10 +78,10 @@ $(VENV)/.made: | prerequisites
 	@"$$(sh tools/prerequisites.sh)" -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.installed-start: requirements/start.txt
-$(VENV)/.installed-test: requirements/test.txt requirements/start.txt
-$(VENV)/.installed-check: requirements/check.txt
-$(VENV)/.installed-model: requirements/model.txt requirements/test.txt requirements/start.txt
+# One pip at a time in one environment: everything else waits for the first.
+$(VENV)/.installed-test: requirements/start.txt | $(VENV)/.installed-start
+$(VENV)/.installed-check: | $(VENV)/.installed-test
+$(VENV)/.installed-model: requirements/test.txt requirements/start.txt | $(VENV)/.installed-test
 
 $(VENV)/.installed-%: requirements/%.txt | $(VENV)/.made
 	@echo "Python packages: $<$(if $(filter start,$*), (90 MB to fetch))$(if $(filter test,$*), (130 MB to fetch))"

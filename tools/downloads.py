@@ -78,7 +78,7 @@ def _watch(process: subprocess.Popen[bytes], folder: Path) -> None:
     told = 0
     while process.poll() is None:
         time.sleep(POLL_S)
-        here = sum(_length(path) for path in folder.rglob("*"))
+        here = max((_length(path) for path in folder.rglob("*")), default=0)  # pip copies the file at the end
         if here - told >= PROGRESS_STEP_BYTES:
             told = here
             say(f"    {size_text(here)}")

@@ -14,7 +14,7 @@ for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11};
     break
   fi
 done
-[ -n "$python" ] || fail "Python 3.11 or newer is needed, found $(${PYTHON:-python3} --version 2>&1 || echo none):" \
+[ -n "$python" ] || fail "Python 3.11 or newer is needed, found $({ ${PYTHON:-python3} --version 2>&1 || echo none; } | head -n 1):" \
   "install it (Debian 12 and Ubuntu 24.04 have it as python3) or name one: make start PYTHON=/path/to/python3"
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   fail "$python cannot make virtual environments: run \`sudo apt-get install -y python3-venv\` and try again"
