@@ -1,7 +1,11 @@
 // The part of PyScript's module that this site uses.
-interface WorkerHooks {
-  /** Hooks that PyScript turns into source text for its workers. */
+interface Hooks {
+  onReady: Set<unknown>;
+  onBeforeRun: Set<unknown>;
   onBeforeRunAsync: Set<unknown>;
+  onAfterRun: Set<unknown>;
+  onAfterRunAsync: Set<unknown>;
 }
 
-export const hooks: { worker: WorkerHooks };
+/** PyScript turns the worker's hooks into source text; the main thread's are called as they are. */
+export const hooks: { main: Hooks; worker: Hooks };
