@@ -105,7 +105,7 @@ def _somewhere(rng: np.random.Generator, margin: float = 10) -> tuple[float, flo
     return float(x), float(y)
 
 
-def _draw_river(draft: _Draft, rng: np.random.Generator, *, wanted: str | None, near_mines: bool) -> None:
+def _draw_river(draft: _Draft, rng: np.random.Generator, *, wanted: str | None, near_mines: bool, bars: bool) -> None:
     width = float(np.exp(rng.uniform(np.log(0.7), np.log(9))))
     braided, barred = wanted == "braided_river", wanted == "sandbar"
     if braided or barred:
@@ -123,7 +123,9 @@ def _draw_river(draft: _Draft, rng: np.random.Generator, *, wanted: str | None, 
     if rng.random() < 0.7:
         draw_riparian(draft.ground, rng, draft.river, width / 2 + rng.uniform(2, 14))
     plan = RiverPlan(
-        width_px=width, turbidity=turbidity, sandbars=rng.uniform(0.6, 1.0) if barred else float(rng.random() < 0.12)
+        width_px=width,
+        turbidity=turbidity,
+        sandbars=rng.uniform(0.6, 1.0) if barred else float(bars and rng.random() < 0.12),
     )
     if braided:
         sand = draw_braids(draft.ground, rng, draft.river, plan, belt_px=width * rng.uniform(2.0, 3.6))
@@ -242,7 +244,9 @@ def _draw(rng: np.random.Generator, kind: Kind, conditions: Conditions) -> tuple
         draw_plantation(ground, rng)
     river_name = next((name for name in wanted if name in {"sandbar", "braided_river"}), None)
     if river_name is not None or rng.random() < (0.75 if kind == "mine" else 0.4):
-        _draw_river(draft, rng, wanted=river_name, near_mines=kind == "mine" or rng.random() < 0.3)
+        _draw_river(
+            draft, rng, wanted=river_name, near_mines=kind == "mine" or rng.random() < 0.3, bars=kind != "forest"
+        )
     for name in wanted:
         if name not in {"sandbar", "braided_river"}:
             _draw_lookalike(draft, rng, name)

@@ -78,6 +78,12 @@ def meander(
     return Line(x=x - x[count] + anchor[0], y=y - y[count] + anchor[1], heading=direction)
 
 
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smooth the corners of a coordinate along a line; mirrored through its ends, so that they stay in place."""
+    reach = 15
+    return uniform_filter1d(np.pad(values, reach, mode="reflect", reflect_type="odd"), 2 * reach + 1)[reach:-reach]
+
+
 def through(points: list[tuple[float, float]], rng: np.random.Generator, wander_px: float = 2.0) -> Line:
     """Return a road-like curve through given points, wandering up to about `wander_px` between them."""
     corners = np.array(points, np.float64)
@@ -90,8 +96,7 @@ def through(points: list[tuple[float, float]], rng: np.random.Generator, wander_
     for wavelength, share in ((140.0, 0.7), (61.0, 0.25)):
         x = x + slack * rng.normal(0, wander_px * share) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 6.3))
         y = y + slack * rng.normal(0, wander_px * share) * np.sin(2 * np.pi * arc / wavelength + rng.uniform(0, 6.3))
-    # Round the corners.
-    x, y = (uniform_filter1d(values, 31, mode="nearest") for values in (x, y))
+    x, y = _rounded(x), _rounded(y)
     return Line(x=x, y=y, heading=np.arctan2(np.gradient(y), np.gradient(x)))
 
 

@@ -93,6 +93,23 @@ def _off(centre: tuple[float, float], distance_px: float, angle: float) -> tuple
     return centre[0] + distance_px * float(np.cos(angle)), centre[1] + distance_px * float(np.sin(angle))
 
 
+def _draw_tailings_dam(
+    ground: Ground, rng: np.random.Generator, centre: tuple[float, float], side_px: float
+) -> FloatField:
+    """Paint a walled basin of pale silt with a pool where its water gathers; return its share of each pixel."""
+    x, y = pixel_grid(ground.shape)
+    u, v = turned(x, y, *centre, rng.uniform(0, np.pi))
+    border = np.minimum(side_px - np.abs(u), side_px * rng.uniform(0.5, 1.0) - np.abs(v))
+    beach = np.clip(border + 0.5, 0, 1).astype(np.float32)
+    silt = 1 + 0.05 * smooth(rng, ground.shape, 1.0)
+    ground.blend(beach, varied(ground.palette["tailings"], rng, 0.06)[:, None, None] * silt)
+    ground.blend((beach * (border < 1.6)).astype(np.float32), ground.palette["waste_rock"])
+    decant = np.hypot(u - side_px * 0.55, v + side_px * 0.3) / (side_px * rng.uniform(0.25, 0.6))
+    pool = np.clip((1 - decant - 0.15 * smooth(rng, ground.shape, 4)) * 5, 0, 1) * (border > 2)
+    ground.paint((beach * pool).astype(np.float32), "fish_pond", rng, 0.1)
+    return beach
+
+
 def draw_industrial_pit(
     ground: Ground, rng: np.random.Generator, centre: tuple[float, float], radius_px: float
 ) -> FloatField:
@@ -133,15 +150,7 @@ def draw_industrial_pit(
         lake = np.clip((rng.uniform(0.12, 0.35) - outline) * radius_px * 0.5, 0, 1).astype(np.float32)
         ground.paint(lake, "fish_pond", rng, 0.1)
     if has_dam:
-        dam_u, dam_v = turned(x, y, dam_x, dam_y, angle + rng.uniform(-0.6, 0.6))
-        side = rng.uniform(0.6, 1.3) * radius_px
-        border = np.minimum(side - np.abs(dam_u), side * rng.uniform(0.5, 1.0) - np.abs(dam_v))
-        beach = np.clip(border + 0.5, 0, 1).astype(np.float32)
-        ground.blend(beach, varied(palette["tailings"], rng, 0.06)[:, None, None] * rough)
-        ground.blend((beach * (border < 1.6)).astype(np.float32), palette["waste_rock"])
-        decant = np.hypot(dam_u - side * 0.55, dam_v + side * 0.3) / (side * rng.uniform(0.25, 0.6))
-        pool = np.clip((1 - decant - 0.15 * smooth(rng, shape, 4)) * 5, 0, 1) * (border > 2)
-        ground.paint((beach * pool).astype(np.float32), "fish_pond", rng, 0.1)
+        beach = _draw_tailings_dam(ground, rng, (dam_x, dam_y), rng.uniform(0.6, 1.3) * radius_px)
         np.maximum(footprint, beach, out=footprint)
 
     targets = ((dump_x, dump_y), (dam_x, dam_y), _off(centre, 5 * radius_px, rng.uniform(0, 2 * np.pi)))

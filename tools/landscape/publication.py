@@ -185,7 +185,8 @@ def item(acquisition: Acquisition, picture: Picture) -> Json:
             "s2:generation_time": f"{day}.000000Z",
             "datetime": f"{day}.000000Z",
             "s2:sequence": "0",
-            "earthsearch:boa_offset_applied": acquisition.offset_dn == 0,
+            # Where there is an offset the files still carry it, as baseline 04.00 defines.
+            "earthsearch:boa_offset_applied": False,
         },
         "geometry": geometry,
         "links": [],
@@ -252,23 +253,27 @@ def region_description(region: Region) -> Json:
     }
 
 
+def write_acquisition(folder: Path, acquisition: Acquisition, picture: Picture) -> Json:
+    """Write one acquisition's bands, classes and truth under a folder; return its STAC item."""
+    place = folder / "items" / acquisition.item_id
+    place.mkdir(parents=True)
+    for band, dn in zip(BANDS, (*picture.fine_dn, *picture.coarse_dn), strict=True):
+        gsd_m = GSD_M if dn.shape[0] == SIZE_PX else 2 * GSD_M
+        write_cog(place / f"{_FILES[band]}.tif", _stepped(dn, acquisition.offset_dn, _DN_STEPS[band]), gsd_m)
+    write_cog(place / "SCL.tif", picture.scl, 2 * GSD_M)
+    truth = folder / "truth" / f"{acquisition.item_id}.tif"
+    truth.parent.mkdir(exist_ok=True)
+    write_cog(truth, picture.truth.astype(np.uint8), GSD_M)
+    return item(acquisition, picture)
+
+
 def publish(folder: Path, progress: Callable[[str], None]) -> None:
     """Write the whole practice region into an empty folder."""
     region = Region()
     items = []
-    (folder / "truth").mkdir(parents=True)
     for number, (acquisition, picture) in enumerate(region.pictures(), start=1):
-        place = folder / "items" / acquisition.item_id
-        place.mkdir(parents=True)
-        for band, dn in zip(BANDS, (*picture.fine_dn, *picture.coarse_dn), strict=True):
-            gsd_m = GSD_M if dn.shape[0] == SIZE_PX else 2 * GSD_M
-            stepped = _stepped(dn, acquisition.offset_dn, _DN_STEPS[band])
-            write_cog(place / f"{_FILES[band]}.tif", stepped, gsd_m)
-        write_cog(place / "SCL.tif", picture.scl, 2 * GSD_M)
-        truth = folder / "truth" / f"{acquisition.item_id}.tif"
-        write_cog(truth, picture.truth.astype(np.uint8), GSD_M)
-        items.append(item(acquisition, picture))
-        size_mb = sum(path.stat().st_size for path in place.iterdir()) / 1e6
+        items.append(write_acquisition(folder, acquisition, picture))
+        size_mb = sum(path.stat().st_size for path in (folder / "items" / acquisition.item_id).iterdir()) / 1e6
         cloud = items[-1]["properties"]["eo:cloud_cover"]
         progress(
             f"{number}/{len(ACQUISITIONS)} {acquisition.moment:%d %b %Y}: {size_mb:.1f} MB, cloud {cloud:.0f} %, "

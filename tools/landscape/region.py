@@ -220,16 +220,14 @@ class Region:
         )
         middle = len(main.x) // 2
         joins = [(main.x[middle + 2 * step], main.y[middle + 2 * step]) for step in (-130, 180)]
-        return main, *(
-            upstream(
-                meander(
-                    self._rng(2, number), anchor=(float(x), float(y)), heading=heading, half_length_px=420,
-                    wavelength_px=46, swing=0.9, drift=0.3,
-                ),
-                400,
+        streams = [
+            meander(
+                self._rng(2, number), anchor=(float(x), float(y)), heading=heading, half_length_px=420,
+                wavelength_px=46, swing=0.9, drift=0.3,
             )
             for number, ((x, y), heading) in enumerate(zip(joins, (0.75, 3.6), strict=True))
-        )  # type: ignore[return-value]
+        ]  # fmt: skip
+        return main, upstream(streams[0], 400), upstream(streams[1], 400)
 
     @cached_property
     def _courses(self) -> tuple[Course, ...]:
@@ -288,9 +286,7 @@ class Region:
             )
             order = dig_order(rng, here.along.shape, plan, here if working.area_ha > 2 else None)
             allowed = (dry & ~keep_off)[rows, columns]
-            sites.append(
-                _Site(working=working, plan=plan, rows=rows, columns=columns, order=order, allowed=allowed)
-            )
+            sites.append(_Site(working=working, plan=plan, rows=rows, columns=columns, order=order, allowed=allowed))
         return tuple(sites)
 
     @cached_property

@@ -7,13 +7,14 @@ from tools.landscape.fields import FloatField, cells, pixel_grid, smooth, turned
 from tools.landscape.ground import Ground, varied
 
 
-def draw_town(
-    ground: Ground, rng: np.random.Generator, centre: tuple[float, float], radius_px: float
-) -> FloatField:
+def draw_town(ground: Ground, rng: np.random.Generator, centre: tuple[float, float], radius_px: float) -> FloatField:
     """Paint roofs, trodden earth and yard trees, thinning outwards; return how much of each pixel is built up."""
     x, y = pixel_grid(ground.shape)
     along, across = turned(x, y, *centre, rng.uniform(0, np.pi))
-    radius = np.hypot(along, across * rng.uniform(1.0, 1.6)) + smooth(rng, ground.shape, max(2.0, radius_px / 4)) * radius_px * 0.3
+    radius = (
+        np.hypot(along, across * rng.uniform(1.0, 1.6))
+        + smooth(rng, ground.shape, max(2.0, radius_px / 4)) * radius_px * 0.3
+    )
     built = np.clip((radius_px - radius) / (0.6 * radius_px) + 0.3, 0, 1)
     blocks = cells(rng, along / rng.uniform(1.8, 2.6), across / 1.7, jitter=0.6)
     kind = rng.random(blocks.count).astype(np.float32)

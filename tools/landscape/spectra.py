@@ -46,45 +46,48 @@ class Spectrum:
 
 def _spectrum(*reflectance: float, basis: str, dry: str | None = None, dry_share: float = 0.0) -> Spectrum:
     blue, green, red, nir, swir16, swir22 = reflectance
-    return Spectrum(
-        reflectance=(blue, green, red, nir, swir16, swir22), basis=basis, dry=dry, dry_share=dry_share
-    )
+    return Spectrum(reflectance=(blue, green, red, nir, swir16, swir22), basis=basis, dry=dry, dry_share=dry_share)
 
 
+# fmt: off
 SPECTRA: Final[dict[str, Spectrum]] = {
     # Vegetation
     "forest": _spectrum(0.022, 0.042, 0.024, 0.330, 0.145, 0.058, basis="asner1998, splib07 broadleaf trees"),
     "forest_pale": _spectrum(
-        0.028, 0.056, 0.033, 0.385, 0.180, 0.076, basis="asner1998: young, flushing crowns; level assumed",
-        dry="fallow", dry_share=0.12,
+        0.028, 0.056, 0.033, 0.385, 0.180, 0.076,
+        basis="asner1998: young, flushing crowns; level assumed", dry="fallow", dry_share=0.12,
     ),
     "forest_gap": _spectrum(
-        0.016, 0.028, 0.017, 0.215, 0.090, 0.036, basis="assumed: crowns with deep shadow, 0.65 of forest"
+        0.016, 0.028, 0.017, 0.215, 0.090, 0.036,
+        basis="assumed: crowns with deep shadow, 0.65 of forest",
     ),
     "swamp": _spectrum(
-        0.023, 0.043, 0.028, 0.270, 0.110, 0.043, basis="assumed: raffia over wet ground, forest less SWIR"
+        0.023, 0.043, 0.028, 0.270, 0.110, 0.043,
+        basis="assumed: raffia over wet ground, forest less SWIR",
     ),
     "cocoa": _spectrum(
-        0.026, 0.051, 0.031, 0.355, 0.170, 0.071, basis="moraiti2024 (order of classes); level assumed",
-        dry="fallow", dry_share=0.15,
+        0.026, 0.051, 0.031, 0.355, 0.170, 0.071,
+        basis="moraiti2024 (order of classes); level assumed", dry="fallow", dry_share=0.15,
     ),
     "plantation": _spectrum(
-        0.027, 0.056, 0.032, 0.345, 0.155, 0.064, basis="asner1998: closed even canopy (oil palm, rubber)"
+        0.027, 0.056, 0.032, 0.345, 0.155, 0.064,
+        basis="asner1998: closed even canopy (oil palm, rubber)",
     ),
     "fallow": _spectrum(
-        0.034, 0.066, 0.047, 0.320, 0.200, 0.100, basis="asner1998: shrub and young regrowth; level assumed",
-        dry="grass", dry_share=0.30,
+        0.034, 0.066, 0.047, 0.320, 0.200, 0.100,
+        basis="asner1998: shrub and young regrowth; level assumed", dry="grass", dry_share=0.30,
     ),
     "crops": _spectrum(
-        0.044, 0.078, 0.066, 0.295, 0.225, 0.125, basis="assumed: maize and cassava half covering the soil",
-        dry="stubble", dry_share=0.45,
+        0.044, 0.078, 0.066, 0.295, 0.225, 0.125,
+        basis="assumed: maize and cassava half covering the soil", dry="stubble", dry_share=0.45,
     ),
     "grass": _spectrum(
-        0.055, 0.085, 0.090, 0.250, 0.270, 0.165, basis="splib07 dry grass mixed with green; level assumed",
-        dry="stubble", dry_share=0.40,
+        0.055, 0.085, 0.090, 0.250, 0.270, 0.165,
+        basis="splib07 dry grass mixed with green; level assumed", dry="stubble", dry_share=0.40,
     ),
     "stubble": _spectrum(
-        0.066, 0.098, 0.125, 0.235, 0.310, 0.215, basis="splib07 dry grass over ferralsol; level assumed"
+        0.066, 0.098, 0.125, 0.235, 0.310, 0.215,
+        basis="splib07 dry grass over ferralsol; level assumed",
     ),
     # Bare ground
     "field": _spectrum(0.062, 0.092, 0.138, 0.215, 0.305, 0.255, basis="ecostress reddish-brown tropical soils"),
@@ -101,10 +104,12 @@ SPECTRA: Final[dict[str, Spectrum]] = {
     "roof_rust": _spectrum(0.105, 0.128, 0.180, 0.240, 0.295, 0.265, basis="ecostress rusted steel roofs"),
     # Mining
     "spoil": _spectrum(
-        0.168, 0.222, 0.282, 0.340, 0.405, 0.355, basis="splib07 quartz gravel with clay; gerson2020 (setting)"
+        0.168, 0.222, 0.282, 0.340, 0.405, 0.355,
+        basis="splib07 quartz gravel with clay; gerson2020 (setting)",
     ),
     "spoil_ochre": _spectrum(
-        0.105, 0.160, 0.240, 0.312, 0.395, 0.330, basis="ecostress oxisol subsoil, freshly dug; level assumed"
+        0.105, 0.160, 0.240, 0.312, 0.395, 0.330,
+        basis="ecostress oxisol subsoil, freshly dug; level assumed",
     ),
     "slurry": _spectrum(0.125, 0.170, 0.212, 0.220, 0.150, 0.095, basis="splib07 wet clay; level assumed"),
     "pond": _spectrum(0.092, 0.142, 0.182, 0.112, 0.024, 0.012, basis="seaswir, lobo2015; level assumed"),
@@ -122,6 +127,7 @@ SPECTRA: Final[dict[str, Spectrum]] = {
     # Sky
     "cloud": _spectrum(0.620, 0.610, 0.615, 0.640, 0.460, 0.360, basis="assumed: thick water cloud, ice-free top"),
 }
+# fmt: on
 
 
 def palette(dryness: float) -> dict[str, NDArray[np.float32]]:

@@ -6,9 +6,7 @@ from tools.landscape.courses import Course
 from tools.landscape.fields import FloatField, fractal
 
 
-def elevation(
-    rng: np.random.Generator, shape: tuple[int, int], relief_m: float, valley: Course | None
-) -> FloatField:
+def elevation(rng: np.random.Generator, shape: tuple[int, int], relief_m: float, valley: Course | None) -> FloatField:
     """Return heights in metres: fractal hills that flatten towards the floor of a valley."""
     hills = fractal(rng, shape, slope=2.3, outer_px=48.0)
     heights = hills * np.float32(relief_m)
