@@ -65,8 +65,11 @@ export async function decodeGreedily(options) {
   await checkpoint();
   onStage("prefill");
   const embeddings = await model.encode_text({ input_ids: promptIds });
-  placeFeatures(embeddings, features, promptIds, options.imageTokenId);
-  features.dispose();
+  try {
+    placeFeatures(embeddings, features, promptIds, options.imageTokenId);
+  } finally {
+    features.dispose();
+  }
   const cache = new DynamicCache();
   const writer = new TextWriter(options.decodeText);
   /** @type {Token[]} */
@@ -219,16 +222,18 @@ function stopwatch() {
   };
 }
 
-/** A message port answers in a new task without the clamp of four milliseconds that nested timers get. */
-const turns = new MessageChannel();
-/** @type {(() => void)[]} */
-const waiting = [];
-turns.port1.onmessage = () => waiting.shift()?.();
-
-/** @returns {Promise<void>} fulfilled after the messages that have already arrived were handled */
+/**
+ * A message port answers in a new task, without the clamp of four milliseconds that nested timers get.
+ *
+ * @returns {Promise<void>} fulfilled after the messages that have already arrived were handled
+ */
 export function nextTurn() {
   return new Promise((resolve) => {
-    waiting.push(resolve);
-    turns.port2.postMessage(null);
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
   });
 }
