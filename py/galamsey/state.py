@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -299,7 +300,7 @@ def period_from_key(key: str, today: date) -> Period | None:
     """Return the period of a key; None for a key that names none."""
     if key == "latest":
         return Period(since=FIRST_ACQUISITION, until=today)
-    if key.isdigit() and FIRST_ACQUISITION.year < int(key) <= today.year + 1:
+    if re.fullmatch(r"[0-9]{4}", key) and FIRST_ACQUISITION.year < int(key) <= today.year + 1:
         return dry_season(int(key))
     return None
 
