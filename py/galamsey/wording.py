@@ -121,7 +121,8 @@ def _finding(run: Run) -> Verdict:
     if found.parsed.cut_off:
         notes.append("The model's list was cut off: there may be more.")
     if found.parsed.dropped:
-        notes.append(f"{found.parsed.dropped} unusable entries were left out.")
+        entries = "entry was" if found.parsed.dropped == 1 else "entries were"
+        notes.append(f"{found.parsed.dropped} unusable {entries} left out.")
     return Verdict(
         tone="suspected",
         line=f"{count_sites(len(found.sites))}, {format_ha(found.union_ha)} in boxes",
@@ -132,7 +133,8 @@ def _finding(run: Run) -> Verdict:
 def site_label(site: Site) -> str:
     """Describe a site for its marker and for a screen reader."""
     score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
-    return f"Site {site.number}: {format_ha(site.box_area_ha)} box area at {format_decimal(site.centre)}{score}"
+    area, place = format_ha(site.box_area_ha), format_decimal(site.centre)
+    return f"Suspected site {site.number}: {area} box area at {place}{score}"
 
 
 def when_and_cloud(run: Run) -> str:
