@@ -144,6 +144,4 @@ class World:
 
 def entries(count: int) -> str:
     """Return an answer of so many boxes that lie apart."""
-    return json.dumps(
-        [{"label": "mining_pit", "bbox": [k / count, 0.0, (k + 0.8) / count, 0.5]} for k in range(count)]
-    )
+    return json.dumps([{"label": "mining_pit", "bbox": [k / count, 0.0, (k + 0.8) / count, 0.5]} for k in range(count)])

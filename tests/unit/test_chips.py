@@ -39,9 +39,7 @@ def window_at(col_off: int, row_off: int, size: int = CHIP_SIZE) -> Window:
 
 def make(dn, scl=None, *, baseline=(5, 9), said_applied=None, grid=CHIP_GRID):
     scl = np.full((grid.height, grid.width), 4, np.uint8) if scl is None else scl
-    return make_chip(
-        dict(zip(BANDS, dn, strict=True)), scl, grid=grid, baseline=baseline, said_applied=said_applied
-    )
+    return make_chip(dict(zip(BANDS, dn, strict=True)), scl, grid=grid, baseline=baseline, said_applied=said_applied)
 
 
 def flat(value: int) -> np.ndarray:

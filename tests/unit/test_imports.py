@@ -59,9 +59,7 @@ def test_every_module_has_its_place_in_the_data_flow():
 
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_a_module_imports_only_modules_before_it(module):
-    siblings = {
-        name.split(".")[1] for name in imports_of(PACKAGE / f"{module}.py") if name.startswith("galamsey.")
-    }
+    siblings = {name.split(".")[1] for name in imports_of(PACKAGE / f"{module}.py") if name.startswith("galamsey.")}
 
     assert siblings <= set(ORDER[: ORDER.index(module)])
 

@@ -27,9 +27,7 @@ ITEM = json.loads((Path(__file__).parents[1] / "fixtures" / "earth-search-item.j
 
 BASE = "https://earth-search.aws.element84.com/v1/search"
 INSIDE = Point(48.7, 18.5)
-QUERY = SceneQuery(
-    point=INSIDE, period=Period(since=date(2023, 6, 1), until=date(2023, 6, 30)), max_cloud_percent=70.0
-)
+QUERY = SceneQuery(point=INSIDE, period=Period(since=date(2023, 6, 1), until=date(2023, 6, 30)), max_cloud_percent=70.0)
 
 
 def item_with(identifier="S2X", **properties):
