@@ -4,7 +4,7 @@
  */
 
 import * as maplibre from "../vendor/maplibre/maplibre-gl.mjs";
-import { metresPerPixel, scaleBar, themedStyle, themePaint } from "./map_style.js";
+import { graticule, metresPerPixel, scaleBar, themedStyle, themePaint } from "./map_style.js";
 
 maplibre.setWorkerUrl(new URL("../vendor/maplibre/maplibre-gl-worker.mjs", import.meta.url).href);
 
@@ -27,6 +27,9 @@ const BACKDROP = "backdrop";
  * @property {[number, number, number, number]} maxBounds how far one can pan
  * @property {number} minZoom
  * @property {number} maxZoom
+ * @property {{ step: number, digits: number, bounds?: [number, number, number, number] }[]} graticule lines to draw
+ *   into the source of that name; see map_style.js
+ * @property {number} markerMinZoom markers are hidden below this
  * @property {string} label what a screen reader says of the map
  * @property {string} attribution
  */
@@ -36,6 +39,7 @@ const BACKDROP = "backdrop";
  * @property {import("./map_style.js").Template} template
  * @property {Handlers} handlers
  * @property {Map<number, maplibre.Marker>} markers
+ * @property {HTMLElement} element
  * @property {HTMLElement} attribution
  * @property {string} baseAttribution
  */
@@ -73,14 +77,20 @@ export async function create(container, optionsText, handlers) {
   map.keyboard.disableRotation();
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-left");
   element.classList.add("chart");
+  element.dataset.theme = options.theme;
   const attribution = addForeground(map, element);
   attribution.textContent = options.attribution;
   const canvas = map.getCanvas();
   canvas.setAttribute("aria-label", options.label);
   listen(map, canvas, element, handlers);
+  const baseAttribution = options.attribution;
   /** @type {Chart} */
-  const chart = { map, template, handlers, markers: new Map(), attribution, baseAttribution: options.attribution };
+  const chart = { map, template, handlers, markers: new Map(), element, attribution, baseAttribution };
+  const near = () => element.classList.toggle("chart-far", map.getZoom() < options.markerMinZoom);
+  map.on("zoom", near);
+  near();
   await map.once("load");
+  setData(chart, "graticule", JSON.stringify(graticule(options.maxBounds, options.graticule)));
   return chart;
 }
 
@@ -140,6 +150,7 @@ export function setFilter(chart, layerId, filterText) {
  * @param {string} theme
  */
 export function setStyleTheme(chart, theme) {
+  chart.element.dataset.theme = theme;
   for (const { layer, property, value } of themePaint(chart.template, theme)) {
     chart.map.setPaintProperty(layer, /** @type {any} */ (property), value);
   }

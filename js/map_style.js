@@ -1,5 +1,5 @@
 /**
- * Turn one style with named colours into the style of a theme, and measure the scale bar. No map, no page: runs
+ * Turn one style with named colours into the style of a theme, and compute graticule and scale bar. No map, no page: runs
  * under Node too.
  */
 
@@ -71,6 +71,39 @@ export function themePaint(template, theme) {
       .filter(([, value]) => JSON.stringify(value).includes('"@'))
       .map(([property, value]) => ({ layer: id, property, value: coloured(value, palette) })),
   );
+}
+
+/**
+ * Lines of equal longitude and latitude as GeoJSON, with what to write on each.
+ * @param {[number, number, number, number]} bounds west, south, east, north in degrees
+ * @param {{ step: number, digits: number, bounds?: [number, number, number, number] }[]} steps coarse to fine; each may
+ *   have bounds of its own
+ */
+export function graticule(bounds, steps) {
+  const features = [];
+  for (const { step, digits, bounds: [west, south, east, north] = bounds } of steps) {
+    for (let index = Math.ceil(west / step); index * step <= east; index += 1) {
+      const lon = Number((index * step).toFixed(digits));
+      const text = `${Math.abs(lon).toFixed(digits)}° ${lon < 0 ? "W" : "E"}`;
+      features.push(line(step, text, [lon, south], [lon, north]));
+    }
+    for (let index = Math.ceil(south / step); index * step <= north; index += 1) {
+      const lat = Number((index * step).toFixed(digits));
+      const text = `${Math.abs(lat).toFixed(digits)}° ${lat < 0 ? "S" : "N"}`;
+      features.push(line(step, text, [west, lat], [east, lat]));
+    }
+  }
+  return { type: "FeatureCollection", features };
+}
+
+/**
+ * @param {number} step
+ * @param {string} text
+ * @param {[number, number]} from
+ * @param {[number, number]} to
+ */
+function line(step, text, from, to) {
+  return { type: "Feature", properties: { step, text }, geometry: { type: "LineString", coordinates: [from, to] } };
 }
 
 /**

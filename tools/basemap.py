@@ -47,6 +47,8 @@ GHANA_WINDOW = (-5, 3, 3, 13)
 """Ghana with a margin: the part kept in detail."""
 FINE_DEG = 0.0004
 """About 44 m: under a pixel up to zoom 11, and finer than the sources are true."""
+CURVE_DEG = 0.00008
+"""About 9 m: what may be lost of a rounded bend."""
 COARSE_DEG = 0.008
 """About 0.9 km, for land that is only there to frame Ghana."""
 DECIMALS = 4
@@ -333,6 +335,21 @@ def simplified(lines: Iterable[LineString]) -> list[LineString]:
     return parts
 
 
+def rounded_corners(line: LineString) -> LineString:
+    """Cut the corners twice (Chaikin), so that a river drawn with vertices 0.5 km apart bends like one up close.
+
+    It moves the line by less than the source is true.
+    """
+    for _ in range(2):
+        points = np.asarray(line.coords)
+        if len(points) < 3:
+            return line
+        before, after = points[:-1], points[1:]
+        cut = np.stack((0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after), axis=1).reshape(-1, 2)
+        line = LineString([points[0], *cut[1:-1], points[-1]])
+    return line.simplify(CURVE_DEG)
+
+
 def shore_polygons(segments: Iterable[Segment], level: int) -> dict[int, Polygon]:
     """Close the shores of one level into polygons, keyed by their number; those cut by the window are left out."""
     by_polygon: dict[int, list[LineString]] = defaultdict(list)
@@ -454,7 +471,7 @@ def river_layers(rivers: Sequence[Segment], ghana: Polygon) -> list[dict[str, An
                 continue
             middle = (from_ + to) / 2
             name = next((name for low, high, name in cuts[index] if low <= middle <= high), None)
-            piece = substring(line, from_, to).simplify(FINE_DEG).intersection(near)
+            piece = rounded_corners(substring(line, from_, to).simplify(FINE_DEG)).intersection(near)
             rank = 1 if level == 1 else 2 if level <= 3 or name in {"Pra", "Ankobra", "Offin", "Birim"} else 3
             named = {"name": name} if name else {}
             layers += [feature(part, rank=rank, **named) for part in lines_of(piece) if part.length > 0.02]

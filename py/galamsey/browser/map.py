@@ -23,6 +23,14 @@ FIRST_BOUNDS: Final = (-3.4, 4.55, 0.35, 7.75)
 MAX_BOUNDS: Final = (-13.4, 0.6, 11.4, 17.4)
 """Inside the land that the base map holds."""
 ZOOM_LIMITS: Final = (5, 17)
+GRATICULE: Final = (
+    {"step": 1, "digits": 0},
+    {"step": 0.1, "digits": 1, "bounds": (-3.8, 4, 1.8, 11.6)},
+    {"step": 0.01, "digits": 2, "bounds": (-3.8, 4, 1.8, 11.6)},
+)
+"""Degrees; the finest is about a chip wide. Beyond Ghana only whole degrees."""
+MARKER_MIN_ZOOM: Final = 11
+"""Below this a chip is under 40 px wide."""
 LABEL: Final = "Map of Ghana. Arrow keys pan, plus and minus zoom, Enter looks at the cross-hair."
 ATTRIBUTION: Final = "Base map: GSHHG, Natural Earth, © GeoNames (CC BY 4.0)"
 NO_SITE: Final = -1
@@ -85,6 +93,8 @@ class MapView:
             "maxBounds": MAX_BOUNDS,
             "minZoom": ZOOM_LIMITS[0],
             "maxZoom": ZOOM_LIMITS[1],
+            "graticule": GRATICULE,
+            "markerMinZoom": MARKER_MIN_ZOOM,
             "label": LABEL,
             "attribution": ATTRIBUTION,
         }
@@ -114,8 +124,11 @@ class MapView:
 
     def show_chip(self, ring_lonlat: Sequence[Sequence[float]], *, working: bool) -> None:
         """Outline the chip: dashed while it is worked on."""
-        chip = _feature("Polygon", [_ring(ring_lonlat)], working=working)
-        bridge.setData(self._chart, "chip", _collection([chip]))
+        ring = _ring(ring_lonlat)
+        lons, lats = zip(*ring[:-1], strict=True)
+        middle = [sum(lons) / len(lons), sum(lats) / len(lats)]  # a spot, for zooms at which the outline is a dot
+        features = [_feature("Polygon", [ring], working=working), _feature("Point", middle, working=working)]
+        bridge.setData(self._chart, "chip", _collection(features))
 
     def show_footprint(self, ring_lonlat: Sequence[Sequence[float]] | None) -> None:
         """Outline the scene that the chip was cut from, or nothing."""
@@ -172,7 +185,7 @@ class MapView:
         data = window.Uint8Array.new(rgba.size)
         data.assign(rgba)
         corners = json.dumps([[float(lon), float(lat)] for lon, lat in corners_lonlat])
-        bridge.addImage(self._chart, "composite", data, width, height, corners, "chip-casing")
+        bridge.addImage(self._chart, "composite", data, width, height, corners, "chip-spot")
 
     def show_practice(self, region: Mapping[str, Any]) -> None:
         """Draw the practice region: its extent, rivers and towns, from its description."""
