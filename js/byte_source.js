@@ -8,23 +8,27 @@ export const HEADER_BYTES = 16_384;
 /** A server that ignores ranges sends the whole file; up to this size it is taken as it comes. */
 const MAX_WHOLE_FILE_BYTES = 64 * 1024 * 1024;
 
+/** Reading over a gap this wide costs less than another request. Tiles written by GDAL lie 8 bytes apart. */
+export const MAX_GAP_BYTES = 1024;
+
 /** @typedef {{ offset: number, length: number }} Slice bytes of a file */
+/** @typedef {{ offset: number, bytes: ArrayBuffer }} Piece bytes that were read */
 /** @typedef {(url: string, init: RequestInit) => Promise<Response>} Fetch */
 
 /**
- * Join slices that touch or overlap, so that neighbouring tiles cross the network together. Nothing that was not asked
- * for is read.
+ * Join slices that touch, overlap or nearly touch, so that neighbouring tiles cross the network together.
  *
  * @param {Slice[]} slices
+ * @param {number} [maxGapBytes] that may be read in vain between two of them
  * @returns {Slice[]} in ascending order
  */
-export function coalesce(slices) {
+export function coalesce(slices, maxGapBytes = 0) {
   const ordered = slices.filter(({ length }) => length > 0).sort((a, b) => a.offset - b.offset);
   /** @type {Slice[]} */
   const joined = [];
   for (const { offset, length } of ordered) {
     const last = joined.at(-1);
-    if (last !== undefined && offset <= last.offset + last.length) {
+    if (last !== undefined && offset <= last.offset + last.length + maxGapBytes) {
       last.length = Math.max(last.length, offset + length - last.offset);
     } else {
       joined.push({ offset, length });
@@ -42,6 +46,8 @@ export class ByteSource {
   bodyBytes = 0;
   /** @type {Promise<ArrayBuffer> | null} the file's first bytes, or all of it */
   #start = null;
+  /** @type {Piece[]} */
+  #held = [];
   #url;
   #fetch;
 
@@ -60,22 +66,74 @@ export class ByteSource {
    * @returns {Promise<ArrayBuffer[]>} the bytes of each slice; a slice past the end of the file is cut there
    */
   async fetch(slices, signal) {
+    const known = [await this.#opened(signal), ...this.#held];
+    const wanted = slices.map((slice) => this.#cut(slice));
+    known.push(...(await this.#read(wanted.filter((slice) => find(slice, known) === null), 0, signal)));
+    return wanted.map((slice) => {
+      const bytes = find(slice, known);
+      if (bytes === null) throw failure("CorruptRaster", `${this.#url}: no bytes at ${slice.offset}`);
+      return bytes;
+    });
+  }
+
+  /**
+   * Read slices with as few requests as possible and keep them for the fetches that follow: geotiff.js asks for one tile
+   * at a time.
+   *
+   * @param {Slice[]} slices
+   * @param {AbortSignal} signal
+   * @returns {Promise<() => void>} lets them go
+   */
+  async hold(slices, signal) {
+    const start = await this.#opened(signal);
+    for (const { offset, length } of slices) {
+      if (this.fileSize !== null && offset + length > this.fileSize) {
+        const place = `bytes ${offset}-${offset + length - 1}`;
+        throw failure("CorruptRaster", `${this.#url}: points to ${place} and has only ${this.fileSize}`);
+      }
+    }
+    const pieces = await this.#read(slices.filter((slice) => find(slice, [start]) === null), MAX_GAP_BYTES, signal);
+    this.#held.push(...pieces);
+    return () => {
+      this.#held = this.#held.filter((piece) => !pieces.includes(piece));
+    };
+  }
+
+  /**
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Piece>} the file's start
+   */
+  async #opened(signal) {
     this.#start ??= this.#readStart(signal);
-    const start = await this.#start.catch((error) => {
+    try {
+      return { offset: 0, bytes: await this.#start };
+    } catch (error) {
       this.#start = null; // the next attempt asks again
       throw error;
-    });
-    const size = this.fileSize ?? start.byteLength;
-    const wanted = slices.map(({ offset, length }) => ({ offset, length: Math.max(0, Math.min(length, size - offset)) }));
-    const missing = coalesce(wanted.filter(({ offset, length }) => offset + length > start.byteLength));
-    const parts = await Promise.all(missing.map(async (slice) => ({ slice, bytes: await this.#readRange(slice, signal) })));
-    this.bodyBytes += parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
-    return wanted.map(({ offset, length }) => {
-      if (offset + length <= start.byteLength) return start.slice(offset, offset + length);
-      const part = parts.find(({ slice }) => offset >= slice.offset && offset + length <= slice.offset + slice.length);
-      if (part === undefined) throw failure("CorruptRaster", `${this.#url}: no bytes at ${offset}`);
-      return part.bytes.slice(offset - part.slice.offset, offset - part.slice.offset + length);
-    });
+    }
+  }
+
+  /**
+   * @param {Slice} slice
+   * @returns {Slice} without what lies past the end of the file, as far as its size is known
+   */
+  #cut({ offset, length }) {
+    return { offset, length: Math.max(0, Math.min(length, (this.fileSize ?? Infinity) - offset)) };
+  }
+
+  /**
+   * @param {Slice[]} slices
+   * @param {number} maxGapBytes
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Piece[]>}
+   */
+  async #read(slices, maxGapBytes, signal) {
+    const ranges = coalesce(slices, maxGapBytes);
+    const pieces = await Promise.all(
+      ranges.map(async (range) => ({ offset: range.offset, bytes: await this.#readRange(range, signal) })),
+    );
+    this.bodyBytes += pieces.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    return pieces;
   }
 
   /**
@@ -107,7 +165,9 @@ export class ByteSource {
     let bytes;
     try {
       const headers = { Range: `bytes=${offset}-${last}` };
-      response = await this.#fetch(this.#url, { headers, credentials: "omit", ...(signal && { signal }) });
+      // Browsers piece ranges together from their cache and have been seen to end up with none of the bytes.
+      const init = /** @type {const} */ ({ headers, credentials: "omit", cache: "no-store" });
+      response = await this.#fetch(this.#url, { ...init, ...(signal && { signal }) });
       this.#check(response);
       bytes = await response.arrayBuffer();
     } catch (error) {
@@ -166,4 +226,14 @@ export class ByteSource {
 
   /** Part of the source interface; there is nothing to close. */
   async close() {}
+}
+
+/**
+ * @param {Slice} slice
+ * @param {Piece[]} pieces
+ * @returns {ArrayBuffer | null} a copy of the slice's bytes, if one of the pieces has them all
+ */
+function find({ offset, length }, pieces) {
+  const piece = pieces.find(({ offset: start, bytes }) => offset >= start && offset + length <= start + bytes.byteLength);
+  return piece === undefined ? null : piece.bytes.slice(offset - piece.offset, offset - piece.offset + length);
 }

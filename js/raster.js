@@ -91,7 +91,15 @@ export function readWindow(url, colOff, rowOff, width, height, requestId) {
   return ask({ type: "window", url, numbers: [colOff, rowOff, width, height] }, requestId);
 }
 
-/** @param {string} requestId a request that nobody waits for any more */
+/**
+ * Stop a request; it is rejected as Aborted at once, whatever the worker is busy with.
+ *
+ * @param {string} requestId unknown ones are passed over: the request may just have ended
+ */
 export function abort(requestId) {
-  if (waiting.has(requestId)) worker?.postMessage({ type: "abort", requestId });
+  const request = waiting.get(requestId);
+  if (request === undefined) return;
+  waiting.delete(requestId);
+  worker?.postMessage({ type: "abort", requestId });
+  request.reject(failure("Aborted", `${requestId}: reading was stopped`));
 }

@@ -10,7 +10,10 @@ import { describe, failure } from "./failure.js";
 /** Headers kept open; a scene has seven files. */
 const MAX_OPEN = 64;
 
-/** @type {Map<string, Promise<OpenRaster>>} by URL, the most recently used last */
+/** A tile larger than this once decoded is refused: no sensible raster has one, a malicious one may. */
+const MAX_TILE_BYTES = 128 * 2 ** 20;
+
+/** @type {Map<string, OpenRaster>} by URL, the most recently used last */
 const open = new Map();
 /** @type {Map<string, AbortController>} by request id */
 const running = new Map();
@@ -39,6 +42,10 @@ async function openRaster(url, signal) {
   const [x = Number.NaN, y = Number.NaN] = image.getOrigin();
   const [dx = Number.NaN, dy = Number.NaN] = image.getResolution();
   const keys = image.getGeoKeys();
+  if (!(dx > 0 && dy < 0)) throw new Error(`a grid that is not north-up: pixels of ${dx} by ${dy}`);
+  const tileBytes = image.getTileWidth() * image.getTileHeight() * image.getBytesPerPixel();
+  if (!(tileBytes > 0 && tileBytes <= MAX_TILE_BYTES)) throw new Error(`tiles of ${tileBytes} bytes`);
+  const shift = image.pixelIsArea() ? 0 : 0.5; // a file may place its coordinates at the centres of pixels
   const type = image.getArrayForSample(0, 1);
   return {
     source,
@@ -48,7 +55,7 @@ async function openRaster(url, signal) {
       height: image.getHeight(),
       tile_width: image.getTileWidth(),
       tile_height: image.getTileHeight(),
-      origin: [x, y],
+      origin: [x - shift * dx, y - shift * dy],
       pixel_size: [dx, dy],
       epsg: keys?.ProjectedCSTypeGeoKey ?? keys?.GeographicTypeGeoKey ?? null,
       nodata: image.getGDALNoData(),
@@ -59,24 +66,19 @@ async function openRaster(url, signal) {
 }
 
 /**
+ * Only a raster that was opened is remembered: an opening that is under way belongs to a request that may be aborted.
+ *
  * @param {string} url
  * @param {AbortSignal} signal
  * @returns {Promise<OpenRaster>}
  */
 async function cachedRaster(url, signal) {
-  const found = open.get(url) ?? openRaster(url, signal);
+  const raster = open.get(url) ?? (await openRaster(url, signal));
   open.delete(url);
-  open.set(url, found);
-  for (const oldest of open.keys()) {
-    if (open.size <= MAX_OPEN) break;
-    open.delete(oldest);
-  }
-  try {
-    return await found;
-  } catch (error) {
-    open.delete(url); // the next request tries again
-    throw error;
-  }
+  open.set(url, raster);
+  const [oldest] = open.keys();
+  if (open.size > MAX_OPEN && oldest !== undefined) open.delete(oldest);
+  return raster;
 }
 
 /**
@@ -88,22 +90,26 @@ async function readHeader(url, signal) {
 }
 
 /**
- * Bytes of the file's tiles that intersect a window.
+ * Where the tiles are stored that intersect a window. A tile that holds nothing but nodata may not be stored at all.
  *
  * @param {OpenRaster} raster
  * @param {number[]} window left, top, right, bottom in pixels
+ * @returns {Promise<import("./byte_source.js").Slice[]>}
  */
-async function tileBytes({ image, header }, [left = 0, top = 0, right = 0, bottom = 0]) {
-  const name = image.isTiled ? "TileByteCounts" : "StripByteCounts";
-  const counts = /** @type {ArrayLike<number>} */ (await image.fileDirectory.loadValue(name));
+async function storedTiles({ image, header }, [left = 0, top = 0, right = 0, bottom = 0]) {
+  const kind = image.isTiled ? "Tile" : "Strip";
   const across = Math.ceil(header.width / header.tile_width);
-  let sum = 0;
+  const tiles = [];
   for (let row = Math.floor(top / header.tile_height); row * header.tile_height < bottom; row++) {
     for (let col = Math.floor(left / header.tile_width); col * header.tile_width < right; col++) {
-      sum += Number(counts[row * across + col] ?? 0);
+      const index = row * across + col;
+      const offset = Number(await image.fileDirectory.loadValueIndexed(`${kind}Offsets`, index));
+      const length = Number(await image.fileDirectory.loadValueIndexed(`${kind}ByteCounts`, index));
+      if (!Number.isSafeInteger(offset + length)) throw new Error(`tile ${index} at ${offset}, ${length} bytes long`);
+      if (length > 0) tiles.push({ offset, length });
     }
   }
-  return sum;
+  return tiles;
 }
 
 /**
@@ -119,7 +125,7 @@ async function readWindow(url, signal, colOff, rowOff, width, height) {
   const raster = await cachedRaster(url, signal);
   const { image, source, header } = raster;
   const window = [colOff, rowOff, colOff + width, rowOff + height];
-  const inside = colOff >= 0 && rowOff >= 0 && width > 0 && height > 0 && colOff + width <= header.width;
+  const inside = window.every(Number.isInteger) && colOff >= 0 && rowOff >= 0 && width > 0 && height > 0 && colOff + width <= header.width;
   if (!inside || rowOff + height > header.height) {
     throw failure(
       "OutOfBounds",
@@ -128,17 +134,23 @@ async function readWindow(url, signal, colOff, rowOff, width, height) {
     );
   }
   const before = source.bodyBytes;
-  const [data] = /** @type {import("geotiff").TypedArray[]} */ (await image.readRasters({ window, samples: [0], signal }));
-  if (data === undefined) throw failure("CorruptRaster", `${url}: expected one band, got none`);
-  return {
-    width,
-    height,
-    dtype: header.dtype,
-    data: new Uint8Array(/** @type {ArrayBuffer} */ (data.buffer), data.byteOffset, data.byteLength),
-    bytes_read: source.bodyBytes - before,
-    tile_bytes: await tileBytes(raster, window),
-    header_bytes: source.headerBytes,
-  };
+  const tiles = await storedTiles(raster, window);
+  const release = await source.hold(tiles, signal);
+  try {
+    const [data] = /** @type {import("geotiff").TypedArray[]} */ (await image.readRasters({ window, samples: [0], signal }));
+    if (data === undefined) throw failure("CorruptRaster", `${url}: expected one band, got none`);
+    return {
+      width,
+      height,
+      dtype: header.dtype,
+      data: new Uint8Array(/** @type {ArrayBuffer} */ (data.buffer), data.byteOffset, data.byteLength),
+      bytes_read: source.bodyBytes - before,
+      tile_bytes: tiles.reduce((sum, { length }) => sum + length, 0),
+      header_bytes: source.headerBytes,
+    };
+  } finally {
+    release();
+  }
 }
 
 self.onmessage = async ({ data: { type, requestId, url, numbers } }) => {

@@ -102,14 +102,50 @@ test("an unreachable host is a network error", async () => {
   await assert.rejects(source.fetch([{ offset: 0, length: 8 }]), { name: "NetworkError" });
 });
 
+/** Abort as soon as the server has been asked once more. */
+async function abortOnceAsked(source) {
+  const before_ = asked.length;
+  const controller = new AbortController();
+  const reading = assert.rejects(source.fetch([{ offset: 0, length: 8 }], controller.signal), { name: "Aborted" });
+  while (asked.length === before_) await new Promise((resolve) => setTimeout(resolve, 5));
+  controller.abort();
+  await reading;
+  return asked.length - before_;
+}
+
 test("aborting ends a transfer as aborted, and the next attempt asks again", async () => {
   const source = new ByteSource(`${base}/slow`);
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(), 50);
-  await assert.rejects(source.fetch([{ offset: 0, length: 8 }], controller.signal), { name: "Aborted" });
-  const before_ = asked.length;
-  const again = new AbortController();
-  setTimeout(() => again.abort(), 50);
-  await assert.rejects(source.fetch([{ offset: 0, length: 8 }], again.signal), { name: "Aborted" });
-  assert.equal(asked.length, before_ + 1);
+  assert.equal(await abortOnceAsked(source), 1);
+  assert.equal(await abortOnceAsked(source), 1);
+});
+
+test("what is held is read over small gaps, once, and given out until it is let go", async () => {
+  const source = new ByteSource(`${base}/good`);
+  const signal = new AbortController().signal;
+  const tiles = [
+    { offset: 60_000, length: 100 },
+    { offset: 60_108, length: 100 },
+    { offset: 90_000, length: 50 },
+    { offset: 100, length: 50 },
+  ];
+  asked.length = 0;
+  const release = await source.hold(tiles, signal);
+  for (const tile of tiles) assert.deepEqual(bytes((await source.fetch([tile]))[0]), expected(tile));
+  assert.deepEqual(asked, ["bytes=0-16383", "bytes=60000-60207", "bytes=90000-90049"]);
+  assert.equal(source.bodyBytes, 208 + 50);
+  release();
+  await source.fetch([tiles[0]]);
+  assert.equal(asked.at(-1), "bytes=60000-60099");
+});
+
+test("a tile said to lie past the end is a corrupt file, found before anything is read", async () => {
+  const source = new ByteSource(`${base}/good`);
+  const holding = source.hold([{ offset: FILE.length - 10, length: 20 }], new AbortController().signal);
+  await assert.rejects(holding, { name: "CorruptRaster", message: /99990-100009 and has only 100000/ });
+  assert.equal(source.bodyBytes, 0);
+});
+
+test("slices join over the gap allowed and no further", () => {
+  const slices = [{ offset: 20, length: 10 }, { offset: 0, length: 10 }, { offset: 41, length: 1 }];
+  assert.deepEqual(coalesce(slices, 10), [{ offset: 0, length: 30 }, { offset: 41, length: 1 }]);
 });
