@@ -129,6 +129,15 @@ def test_a_box_inside_another_is_suppressed_and_counted():
     assert found.union_ha == pytest.approx(30.72)
 
 
+def test_ground_in_two_overlapping_sites_counts_once():
+    overlapping = BOXES.replace("[0.8, 0.8, 0.9, 0.9]", "[0.5, 0.25, 1.0, 0.625]")
+
+    found = only(SitesFound, run(World(scenes=days(1), boxes=overlapping)))
+
+    assert len(found.sites) == 2
+    assert found.union_ha == pytest.approx(2 * 30.72 - 0.25 * 0.25 * 163.84)
+
+
 def test_an_empty_list_is_a_finding():
     found = only(SitesFound, run(World(scenes=days(1), boxes="[]")))
 
