@@ -46,7 +46,7 @@ const BACKDROP = "backdrop";
 /** @typedef {{ id: number, lon: number, lat: number, text: string, label: string, kind: string }} MarkerSpec */
 
 /**
- * Open a map in an element; resolves when it is drawn.
+ * Open a map in an element; resolves when sources and layers are there, while the first view is still being drawn.
  * @param {HTMLElement | string} container the element or its id
  * @param {string} optionsText JSON of Options
  * @param {Handlers} handlers
@@ -89,7 +89,8 @@ export async function create(container, optionsText, handlers) {
   const near = () => element.classList.toggle("chart-far", map.getZoom() < options.markerMinZoom);
   map.on("zoom", near);
   near();
-  await map.once("load");
+  // Not "load", which waits for the first view's data: from here on everything can be called.
+  await map.once("style.load");
   setData(chart, "graticule", JSON.stringify(graticule(options.maxBounds, options.graticule)));
   return chart;
 }

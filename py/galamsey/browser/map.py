@@ -77,7 +77,7 @@ class MapView:
         on_pointer: Callable[[float, float], None],
         on_site: Callable[[int | None], None],
     ) -> MapView:
-        """Open the map in an element; returns when it is drawn.
+        """Open the map in an element; returns when it can be drawn on.
 
         Callbacks get longitude before latitude in degrees. `on_site` gets the number of the pressed site, or None when
         the selected one was pressed again. Raises MapError where WebGL is missing.
