@@ -181,6 +181,20 @@ export function fitBounds(chart, west, south, east, north, paddingPx) {
   chart.map.fitBounds([west, south, east, north], { padding: paddingPx, duration });
 }
 
+/**
+ * Say how much of the map other things cover: its centre and cross-hair move to the middle of what is left.
+ * @param {Chart} chart
+ * @param {number} top CSS pixels
+ * @param {number} right
+ * @param {number} bottom
+ * @param {number} left
+ */
+export function setPadding(chart, top, right, bottom, left) {
+  chart.map.setPadding({ top, right, bottom, left });
+  chart.element.style.setProperty("--chart-aim-x", `${(left - right) / 2}px`);
+  chart.element.style.setProperty("--chart-aim-y", `${(top - bottom) / 2}px`);
+}
+
 /** @param {Chart} chart */
 export function getView(chart) {
   const { lng, lat } = chart.map.getCenter();

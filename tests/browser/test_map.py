@@ -117,6 +117,21 @@ def test_enter_looks_at_the_cross_hair_which_only_the_keyboard_shows(page: Page)
     expect(crosshair).to_be_hidden()
 
 
+def test_a_covered_part_moves_the_centre_and_the_cross_hair(page: Page) -> None:
+    page.evaluate("bridge.setPadding(chart, 0, 0, 300, 100)")
+    go(page, *OBUASI, 12)
+    size = page.viewport_size
+    aim = ((size["width"] + 100) / 2, (size["height"] - 300) / 2)
+    spot = page.evaluate("([lon, lat]) => bridge.project(chart, lon, lat)", list(OBUASI))
+    assert (spot["x"], spot["y"]) == pytest.approx(aim, abs=1)
+    page.keyboard.press("Tab")
+    box = page.locator(".chart-crosshair").bounding_box()
+    assert (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) == pytest.approx(aim, abs=1)
+    page.keyboard.press("Enter")
+    [[lon, lat]] = page.evaluate("heard.click")
+    assert (lon, lat) == pytest.approx(OBUASI, abs=1e-3)
+
+
 def test_a_marker_is_a_named_button_and_no_click_on_the_ground(page: Page) -> None:
     go(page, *OBUASI, 13)
     page.evaluate(

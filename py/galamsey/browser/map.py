@@ -210,6 +210,10 @@ class MapView:
         """Move the view so that a box of degrees fills it."""
         bridge.fitBounds(self._chart, west, south, east, north, padding_px)
 
+    def set_covered(self, *, top_px: float = 0, right_px: float = 0, bottom_px: float = 0, left_px: float = 0) -> None:
+        """Say how much of the map is covered, as by a sheet: places flown to come to rest in what is left."""
+        bridge.setPadding(self._chart, top_px, right_px, bottom_px, left_px)
+
     def view(self) -> tuple[float, float, float]:
         """Return the centre's longitude and latitude, and the zoom."""
         now = bridge.getView(self._chart)
