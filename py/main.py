@@ -9,14 +9,19 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import js
-from pyodide.ffi import create_proxy
-
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.map import MapView
 from galamsey.browser.model import ModelClient
 from galamsey.browser.raster import read_header, read_window
 from galamsey.browser.view import Handlers, View
+from galamsey.browser.window import (
+    fragment,
+    is_online,
+    on_connection_change,
+    on_darkness_change,
+    prefers_dark,
+    replace_fragment,
+)
 from galamsey.coordinates import parse_coordinate
 from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError
 from galamsey.geo import Point
@@ -69,6 +74,13 @@ CLOSE_ZOOM: Final = 13.0
 """A chip fills about a third of a laptop's map."""
 
 
+CHIP_VISIBLE_ZOOM: Final = 11.0
+"""Below this zoom a chip is smaller than a fingertip."""
+
+IN_SIGHT_DEG: Final = 0.04
+"""About half the width of the map at the close zoom."""
+
+
 class Speedometer:
     """Speed of a transfer over its last seconds, all files together."""
 
@@ -103,7 +115,6 @@ class App:
         self._places: tuple[Place, ...] = ()
         self._map: MapView | None = None
         self._client = ModelClient()
-        self._darkness = js.matchMedia("(prefers-color-scheme: dark)")
         self._view = View(
             Handlers(
                 search=self.search,
@@ -149,10 +160,9 @@ class App:
     async def start(self) -> None:
         """Bring the page to life, the quickest things first."""
         self._view.render(self.state)
-        for name in ("online", "offline"):
-            js.window.addEventListener(name, create_proxy(self._connection_changed))
-        self._connection_changed(None)
-        self._darkness.addEventListener("change", create_proxy(self.set_theme))
+        on_connection_change(self._connection_changed)
+        self._connection_changed()
+        on_darkness_change(self.set_theme)
         self._map = await MapView.create(
             "map",
             theme=self._map_theme(),
@@ -177,12 +187,12 @@ class App:
         if self._map is not None:
             self._map.show_practice(region)
 
-    def _connection_changed(self, _event: object) -> None:
-        self.dispatch(ConnectionChanged(online=bool(js.navigator.onLine)))
+    def _connection_changed(self) -> None:
+        self.dispatch(ConnectionChanged(online=is_online()))
 
     def _open_link(self) -> None:
         try:
-            link = read_link(str(js.location.hash), self.state.settings, utc_now().date())
+            link = read_link(fragment(), self.state.settings, utc_now().date())
         except CoordinateError as error:
             self.dispatch(NoticeGiven(text=f"The link names no place that can be read: {error}"))
             return
@@ -242,9 +252,18 @@ class App:
         )
         if self._map is not None:
             self._map.clear_result()
+            self._bring_into_view(point)
         self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
-        js.history.replaceState(None, "", f"#{write_link(point, settings)}")
+        replace_fragment(write_link(point, settings))
         self._run_task = self.own(self._run(self._run_count, request))
+
+    def _bring_into_view(self, point: Point) -> None:
+        """Fly to a place whose chip would be too small to see, or out of sight."""
+        if self._map is None:
+            return
+        lon, lat, zoom = self._map.view()
+        if zoom < CHIP_VISIBLE_ZOOM or max(abs(lon - point.lon), abs(lat - point.lat)) > IN_SIGHT_DEG:
+            self._fly(point)
 
     def retry(self) -> None:
         """Run again at the same place with the settings of now."""
@@ -289,7 +308,7 @@ class App:
         chosen = self._view.theme
         if chosen != "auto":
             return chosen
-        return "dark" if self._darkness.matches else "light"
+        return "dark" if prefers_dark() else "light"
 
     def set_theme(self, _name: object = None) -> None:
         """Let the map follow the page's theme, chosen or the device's."""

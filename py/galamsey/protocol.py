@@ -22,6 +22,10 @@ GENERATE_TIMEOUT_MS: Final = 600_000
 """Without a sign of life: the longest single step is the full model's first one on a slow processor."""
 PROBE_TIMEOUT_MS: Final = 20_000
 
+ON_MAIN_PROCESSOR: Final = {"embed_tokens": "wasm"}
+"""A table look-up: the graphics processor would add a round trip to every token, and without ``shader-f16`` it
+cannot read a table stored in 16 bits at all."""
+
 TERMINAL: Final = frozenset({"probed", "loaded", "generated", "failed", "cancelled"})
 """Every request but ``cancel`` gets exactly one of these."""
 
@@ -87,7 +91,7 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
             "files": [{"path": path, "required": True} for path in model.files(plan.dtype)],
             "cache": "://" in model.base_url,
         },
-        "device": dict.fromkeys(SESSIONS, plan.device),
+        "device": {**dict.fromkeys(SESSIONS, plan.device), **ON_MAIN_PROCESSOR},
         "dtype": dict.fromkeys(SESSIONS, plan.dtype),
         "processor": {"image_processor": dict(model.processor)},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from galamsey.coordinates import format_decimal, format_utm
@@ -71,10 +71,13 @@ def count_sites(count: int) -> str:
 
 def verdict(run: Run) -> Verdict:
     """Say what came of a run, or what it is doing."""
+    if run.found is not None:
+        finding = _finding(run)
+        if run.stage is Stage.FAILED:
+            return replace(finding, detail=f"{finding.detail} The description failed: {run.problem}.")
+        return finding
     if run.stage is Stage.FAILED:
         return _failure(run)
-    if run.found is not None:
-        return _finding(run)
     if run.unreadable is not None:
         return Verdict(
             tone="problem",

@@ -78,6 +78,11 @@ def test_loading_names_every_file_device_and_dtype():
 
     assert [entry["path"] for entry in message["model"]["files"]] == list(FULL.files("fp16"))
     assert message["device"] == dict.fromkeys(SESSIONS, "wasm")
+    assert REQUESTS["load demo"]["device"] == {
+        "vision_encoder": "webgpu",
+        "embed_tokens": "wasm",
+        "decoder_model_merged": "webgpu",
+    }
     assert message["dtype"] == dict.fromkeys(SESSIONS, "fp16")
     assert message["processor"] == {"image_processor": {"do_resize": False, "max_num_patches": 256}}
 

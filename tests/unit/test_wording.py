@@ -192,6 +192,15 @@ def test_a_finding_outlives_a_cancelled_description():
     assert verdict(run) == verdict(FOUND)
 
 
+def test_a_finding_outlives_a_failed_description_and_says_so():
+    failed = RunFailed(run_id=1, kind="EngineError", problem="out of memory")
+    run = run_of(World(scenes=SCENES), until=SitesFound, end=failed)
+
+    assert run.stage is Stage.FAILED
+    assert verdict(run).line == verdict(FOUND).line
+    assert "out of memory" in verdict(run).detail
+
+
 @pytest.mark.parametrize("run", [FOUND, ONE, CUT_OFF, DROPPED], ids=["found", "one", "cut off", "dropped"])
 def test_whoever_reads_of_sites_reads_suspected(run):
     assert "suspected" in words_of(run)

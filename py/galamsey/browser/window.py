@@ -1,0 +1,43 @@
+"""What the browser window itself tells and keeps: network, darkness, the address bar's fragment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import js
+from pyodide.ffi import create_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def is_online() -> bool:
+    """Say whether the browser believes to have a network."""
+    return bool(js.navigator.onLine)
+
+
+def on_connection_change(handler: Callable[[], None]) -> None:
+    """Call the handler for as long as the page lives whenever the network comes or goes."""
+    listener = create_proxy(lambda _event: handler())
+    for name in ("online", "offline"):
+        js.window.addEventListener(name, listener)
+
+
+def prefers_dark() -> bool:
+    """Say whether the device asks for dark pages."""
+    return bool(js.matchMedia("(prefers-color-scheme: dark)").matches)
+
+
+def on_darkness_change(handler: Callable[[], None]) -> None:
+    """Call the handler for as long as the page lives whenever the device turns dark or light."""
+    js.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", create_proxy(lambda _event: handler()))
+
+
+def fragment() -> str:
+    """Return the address bar's fragment, with its ``#``; empty where there is none."""
+    return str(js.location.hash)
+
+
+def replace_fragment(text: str) -> None:
+    """Put a fragment into the address bar without a new entry in the history."""
+    js.history.replaceState(None, "", f"#{text}")
