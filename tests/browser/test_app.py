@@ -125,7 +125,7 @@ def test_a_click_on_the_map_is_analysed_where_it_was_made(wasm_browser: Browser,
     wait_stage(page, "done")
     page.wait_for_timeout(1000)  # the map's flight ends
     box = page.locator("#map").bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2 - 40, box["y"] + box["height"] / 2 - 40)
+    page.mouse.click(box["x"] + box["width"] / 2 + 120, box["y"] + box["height"] / 2 + 120)
     expect(page.locator("#place")).not_to_contain_text(f"{mine['lat']:.5f}")
     wait_stage(page, "done")
     point = saved_record(page)["point"]
