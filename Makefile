@@ -18,6 +18,8 @@ PIP_FLAGS := --quiet --disable-pip-version-check $(if $(offline),--no-index)
 NODE_MODULES := node_modules/.package-lock.json
 JS_TESTS = $(shell find tests/js -name '*.test.js' -o -name '*.test.mjs')
 
+export PYTHONPATH := py:.
+
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
@@ -60,9 +62,17 @@ detect: setup $(VENV)/.installed-test ## run the main job without a window; prin
 screenshots: setup $(VENV)/.installed-test ## take the README's screenshots
 	@$(PY) -m tools.screenshots $(ARGS)
 
-models: $(VENV)/.installed-model ## generate chips and train the demo model again (hours; ARGS='--minutes 60')
-	@$(PY) -m tools.model.dataset
+train-demo: $(VENV)/.installed-model ## train the demo model again, resumable, on CUDA where there is one (ARGS='--minutes 60')
+	@$(PY) -m tools.model.dataset --train 32
 	@$(PY) -m tools.model.train $(ARGS)
+	@$(PY) -m tools.model.export --preset demo --weights .cache/demo-training/weights.safetensors --out models/demo --dtypes fp32-half,fp16
+
+eval-demo: $(VENV)/.installed-test ## measure the demo model on 500 held-out chips; prints one line of JSON
+	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
+	@$(PY) -m tools.model.evaluate --model models/demo --chips 500 $(ARGS)
+
+parity: $(VENV)/.installed-model ## compare every ONNX session with PyTorch, live
+	@$(PY) -m tools.model.record_parity --check
 
 clean: ## remove everything that was installed or made, except training data and base map sources in .cache
 	@rm -rf $(VENV) node_modules vendor practice practice.making dist dist.making
@@ -104,4 +114,4 @@ endif
 
 comma := ,
 
-.PHONY: help start setup vendor practice test check site detect screenshots models clean prerequisites
+.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo parity clean prerequisites

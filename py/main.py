@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.browser.http import absolute, fetch_json, search
-from galamsey.browser.map import MapView
+from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
 from galamsey.browser.raster import read_header, read_window
 from galamsey.browser.view import Handlers, View
@@ -163,19 +163,25 @@ class App:
         on_connection_change(self._connection_changed)
         self._connection_changed()
         on_darkness_change(self.set_theme)
-        self._map = await MapView.create(
-            "map",
-            theme=self._map_theme(),
-            on_click=self.analyse_at,
-            on_move=self._view.show_view,
-            on_pointer=self._view.show_cursor,
-            on_site=self.select_site,
-        )
         self._load_task = self.own(self._load_model(DEMO))
+        await self._open_map()
         await self._load_practice()
         self._places = read_places(await fetch_json(absolute("data/places.json")))
         self._view.show_ready()
         self._open_link()
+
+    async def _open_map(self) -> None:
+        try:
+            self._map = await MapView.create(
+                "map",
+                theme=self._map_theme(),
+                on_click=self.analyse_at,
+                on_move=self._view.show_view,
+                on_pointer=self._view.show_cursor,
+                on_site=self.select_site,
+            )
+        except MapError as error:
+            self.dispatch(NoticeGiven(text=f"There is no map: {error}. Search for a coordinate instead."))
 
     async def _load_practice(self) -> None:
         try:

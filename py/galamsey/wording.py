@@ -69,7 +69,7 @@ def count_sites(count: int) -> str:
     return f"{count} suspected mining site{'' if count == 1 else 's'}"
 
 
-def verdict(run: Run) -> Verdict:
+def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome
     """Say what came of a run, or what it is doing."""
     if run.found is not None:
         finding = _finding(run)
@@ -159,6 +159,15 @@ def model_status(model: ModelState) -> str:
     if model.stage is ModelStage.READY and model.plan is not None:
         return f"{device_name(model.plan.device)}, {model.plan.dtype}"
     return model.problem or model.stage.value
+
+
+def model_detail(model: ModelState) -> str:
+    """Say at more length what the model is doing: the progress of a transfer, or why it computes where it does."""
+    if model.stage in {ModelStage.READY, ModelStage.STARTING} and model.plan is not None:
+        return f"Computes {model.plan.reason}."
+    if model.stage is ModelStage.DOWNLOADING:
+        return model_status(model)
+    return model.problem
 
 
 def device_name(device: str) -> str:

@@ -11,7 +11,7 @@ from galamsey.models import MODELS
 from galamsey.prompts import SENSITIVITIES
 from galamsey.scenes import CATALOGUES, dry_season, format_date
 from galamsey.state import FIRST_ACQUISITION, ModelStage, period_key, utc_now
-from galamsey.wording import KB, format_bytes, model_status
+from galamsey.wording import KB, format_bytes, model_detail, model_status
 
 if TYPE_CHECKING:
     from galamsey.browser.view import Handlers
@@ -104,7 +104,7 @@ class ModelDialog:
         write("model-name", state.model.name)
         write("model-status", detail if state.stage is ModelStage.READY else state.stage.value)
         write("model-stage", f"{state.model.name}: {state.stage.value.lower()}")
-        write("model-detail", "" if detail == state.stage.value else detail)
+        write("model-detail", model_detail(state))
         element("open-model").ariaLabel = f"Model: {state.model.name}, {state.stage.value.lower()}"
         self._show_progress(state)
         self._show_action()
