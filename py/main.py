@@ -81,6 +81,10 @@ IN_SIGHT_DEG: Final = 0.04
 """About half the width of the map at the close zoom."""
 
 
+MAX_COVERED_PX: Final = 480
+"""A sheet that is pulled up all the way leaves no map to centre a chip in."""
+
+
 class Speedometer:
     """Speed of a transfer over its last seconds, all files together."""
 
@@ -205,8 +209,7 @@ class App:
         if link is None:
             return
         self.dispatch(SettingsChanged(settings=link.settings))
-        if self._map is not None:
-            self._map.fly_to(link.point.lon, link.point.lat, CLOSE_ZOOM)
+        self._fly(link.point)
         if link.settings.catalogue.discloses:
             self.dispatch(
                 NoticeGiven(
@@ -241,6 +244,7 @@ class App:
 
     def _fly(self, point: Point) -> None:
         if self._map is not None:
+            self._map.set_covered(bottom_px=min(self._view.covered_px, MAX_COVERED_PX))
             self._map.fly_to(point.lon, point.lat, CLOSE_ZOOM)
 
     def analyse_at(self, lon: float, lat: float) -> None:

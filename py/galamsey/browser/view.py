@@ -101,6 +101,14 @@ class View:
         if not state.notice:
             self._notice_closed = ""
 
+    @property
+    def covered_px(self) -> int:
+        """CSS pixels of the map's foot that the result sheet hides; 0 where the result stands beside the map."""
+        sheet = element("inspector").getBoundingClientRect()
+        chart = element("map").getBoundingClientRect()
+        beside = sheet.left > chart.left
+        return 0 if beside else max(0, round(chart.bottom - sheet.top))
+
     def show_ready(self) -> None:
         """Open the page for work."""
         js.document.body.dataset.ready = ""
