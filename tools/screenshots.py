@@ -45,6 +45,7 @@ def take_result(browser: Browser, url: str, path: Path, size: str, scheme: Schem
     """Run once at the suggested mine and take the result."""
     page = _page(browser, size, scheme)
     run_record(page, url, suggested_point())
+    page.locator("#inspector-body").evaluate("(body) => body.scrollTo(0, 0)")  # saving has scrolled it
     _shoot(page, path)
     page.close()
 
