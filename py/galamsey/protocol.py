@@ -22,6 +22,9 @@ GENERATE_TIMEOUT_MS: Final = 600_000
 """Without a sign of life: the longest single step is the full model's first one on a slow processor."""
 PROBE_TIMEOUT_MS: Final = 20_000
 
+EXTERNAL_DATA: Final = ".onnx_data"
+"""Weights beside a graph. Exports keep small graphs whole, so each such file may be absent."""
+
 ON_MAIN_PROCESSOR: Final = {"embed_tokens": "wasm"}
 """A table look-up: the graphics processor would add a round trip to every token, and without ``shader-f16`` it
 cannot read a table stored in 16 bits at all."""
@@ -88,7 +91,7 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
         "model": {
             "id": model.id,
             "base_url": urljoin(page_url, model.base_url),
-            "files": [{"path": path, "required": True} for path in model.files(plan.dtype)],
+            "files": [{"path": path, "required": not path.endswith(EXTERNAL_DATA)} for path in model.files(plan.dtype)],
             "cache": "://" in model.base_url,
         },
         "device": {**dict.fromkeys(SESSIONS, plan.device), **ON_MAIN_PROCESSOR},

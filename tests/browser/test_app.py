@@ -298,3 +298,31 @@ def test_a_real_catalogue_is_asked_only_after_a_click_and_page_by_page(
     assert bodies[0]["collections"] == ["sentinel-2-l2a"]
     assert bodies[0]["intersects"] == {"type": "Point", "coordinates": [mine["lon"], mine["lat"]]}
     assert len(bodies) == 1 + -(-len(items) // 4)
+
+
+def test_a_model_that_cannot_be_fetched_says_why_and_the_demo_model_comes_back(
+    wasm_browser: Browser, open_page: Open, watch: Watch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=404, headers={"Access-Control-Allow-Origin": "*"})
+
+    watch.origins.append("https://huggingface.co/")
+    watch.expected.append("404")
+    page = open_page(wasm_browser, "")
+    page.context.route("https://huggingface.co/**", refuse)
+    wait_ready(page)
+    expect(page.locator("#model-light")).to_have_attribute("data-stage", "ready", timeout=START_MS)
+    assert asked == []
+    page.locator("#open-model").click()
+    page.locator("#models input[value='full']").check()
+    page.locator("#load-model").click()
+    expect(page.locator("#model-state")).to_have_attribute("data-stage", "failed", timeout=START_MS)
+    expect(page.locator("#model-detail")).to_contain_text("samwell/galamsey-v9-e3-onnx")
+    expect(page.locator("#model-detail")).to_contain_text("404")
+    assert all(url.startswith("https://huggingface.co/samwell/galamsey-v9-e3-onnx/resolve/main/") for url in asked)
+    page.locator("#models input[value='demo']").check()
+    page.locator("#load-model").click()
+    expect(page.locator("#model-state")).to_have_attribute("data-stage", "ready", timeout=START_MS)

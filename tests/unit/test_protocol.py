@@ -83,6 +83,9 @@ def test_loading_names_every_file_device_and_dtype():
         "embed_tokens": "wasm",
         "decoder_model_merged": "webgpu",
     }
+    assert [entry["path"] for entry in message["model"]["files"] if not entry["required"]] == [
+        f"onnx/{session}_fp16.onnx_data" for session in SESSIONS
+    ]
     assert message["dtype"] == dict.fromkeys(SESSIONS, "fp16")
     assert message["processor"] == {"image_processor": {"do_resize": False, "max_num_patches": 256}}
 
