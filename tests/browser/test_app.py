@@ -245,7 +245,7 @@ def test_everything_can_be_done_with_the_keyboard(wasm_browser: Browser, open_pa
     wait_stage(page, "done")
     page.locator("#map canvas").focus()
     page.keyboard.press("2")
-    expect(page.locator("#sites > *").nth(1)).to_have_attribute("aria-current", "true")
+    expect(page.locator("#sites [data-site='2']")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Enter")
     wait_stage(page, "done")
     page.keyboard.press("?")
