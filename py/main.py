@@ -9,11 +9,12 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from galamsey.browser.handlers import Handlers
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
 from galamsey.browser.raster import read_header, read_window
-from galamsey.browser.view import Handlers, View
+from galamsey.browser.view import View
 from galamsey.browser.window import (
     fragment,
     is_online,

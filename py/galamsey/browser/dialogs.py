@@ -14,7 +14,7 @@ from galamsey.state import FIRST_ACQUISITION, ModelStage, period_key, utc_now
 from galamsey.wording import KB, format_bytes, model_detail, model_status
 
 if TYPE_CHECKING:
-    from galamsey.browser.view import Handlers
+    from galamsey.browser.handlers import Handlers
     from galamsey.models import Model
     from galamsey.state import ModelState, Settings
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import js
@@ -27,45 +26,16 @@ from galamsey.geo import Point
 from galamsey.models import FULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol
+    from collections.abc import Mapping, Sequence
 
+    from galamsey.browser.handlers import Handlers
     from galamsey.state import AppState
-
-    class ChangeSettings(Protocol):
-        """Take over catalogue, period and sensitivity by key, and whether the backdrop is on."""
-
-        def __call__(self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool) -> None:
-            """Take them over."""
-
 
 RESTS: Final = ("line", "half", "full")
 """Heights of the sheet on narrow screens."""
 
 DIALOGS: Final = ("viewer", "settings", "model", "help")
 READY_STATUS: Final = "Click the map to look at a chip"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Handlers:
-    """What the person can do."""
-
-    search: Callable[[str], None]
-    """Go to a typed place or coordinate."""
-    suggest: Callable[[str], None]
-    """Offer places for what has been typed so far."""
-    analyse_at: Callable[[float, float], None]
-    """Look at the chip around longitude and latitude."""
-    cancel: Callable[[], None]
-    retry: Callable[[], None]
-    save: Callable[[], None]
-    """Ask for the present run as a file."""
-    choose_model: Callable[[str], None]
-    cancel_model: Callable[[], None]
-    change_settings: ChangeSettings
-    set_theme: Callable[[str], None]
-    """``auto``, ``light`` or ``dark``; the page itself has changed already."""
-    select_site: Callable[[int | None], None]
 
 
 class View:

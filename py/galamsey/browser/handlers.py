@@ -1,0 +1,38 @@
+"""What the person can do, as the page tells it to whoever owns the state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    class ChangeSettings(Protocol):
+        """Take over catalogue, period and sensitivity by key, and whether the backdrop is on."""
+
+        def __call__(self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool) -> None:
+            """Take them over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handlers:
+    """What the person can do."""
+
+    search: Callable[[str], None]
+    """Go to a typed place or coordinate."""
+    suggest: Callable[[str], None]
+    """Offer places for what has been typed so far."""
+    analyse_at: Callable[[float, float], None]
+    """Look at the chip around longitude and latitude."""
+    cancel: Callable[[], None]
+    retry: Callable[[], None]
+    save: Callable[[], None]
+    """Ask for the present run as a file."""
+    choose_model: Callable[[str], None]
+    cancel_model: Callable[[], None]
+    change_settings: ChangeSettings
+    set_theme: Callable[[str], None]
+    """``auto``, ``light`` or ``dark``; the page itself has changed already."""
+    select_site: Callable[[int | None], None]
