@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests/fixtures/pages"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """One for all browsers: its synchronous API cannot be started twice in a thread."""
+    """One for the browsers of a module: it cannot be started twice in a thread, and bars asyncio there while it runs."""
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def wasm_browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser without WebGPU."""
     browser = launch(playwright, "wasm")
@@ -36,7 +36,7 @@ def wasm_browser(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def webgpu_browser(playwright: Playwright) -> Iterator[Browser]:
     """A browser whose WebGPU is computed in software: right for primitive operators, and slow."""
     browser = launch(playwright, "swiftshader")
