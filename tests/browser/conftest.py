@@ -23,7 +23,7 @@ PAGES = ROOT / "tests/fixtures/pages"
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """One for the browsers of a module: it cannot be started twice in a thread, and bars asyncio there while it runs."""
+    """One for the browsers of a module: a thread can run only one, and no asyncio beside it."""
     with sync_playwright() as running:
         yield running
 
