@@ -105,7 +105,12 @@ def _failure(run: Run) -> Verdict:
             line="No image in the catalogue",
             detail=f"{run.problem[:1].upper()}{run.problem[1:]}. This says nothing about mining here.",
         )
-    return Verdict(tone="problem", line="The run did not finish", detail=run.problem)
+    problem = run.problem[:1].upper() + run.problem[1:].rstrip(".")
+    return Verdict(
+        tone="problem",
+        line="The run did not finish",
+        detail=f"{problem}. This says nothing about mining here. Run again; if that fails too, reload the page.",
+    )
 
 
 def _finding(run: Run) -> Verdict:

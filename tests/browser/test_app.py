@@ -220,7 +220,7 @@ def test_an_engine_failure_is_told_and_the_next_run_works(
     canned(failure="out of luck")
     page = open_page(wasm_browser, at(region["suggested"][0]))
     wait_stage(page, "failed")
-    expect(page.locator("#verdict-box")).to_contain_text("out of luck")
+    expect(page.locator("#verdict-box")).to_contain_text("Out of luck")
     canned()
     page.locator("#retry").click()
     wait_stage(page, "done")
