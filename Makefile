@@ -71,6 +71,9 @@ eval-demo: $(VENV)/.installed-test ## measure the demo model on 500 held-out chi
 	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
 	@$(PY) -m tools.model.evaluate --model models/demo --chips 500 $(ARGS)
 
+exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the library's own, over hundreds of chips
+	@EXACT_CHIPS=300 $(PY) -m pytest tests/browser/test_engine_exact.py
+
 parity: $(VENV)/.installed-model ## compare every ONNX session with PyTorch, live
 	@$(PY) -m tools.model.record_parity --check
 
@@ -114,4 +117,4 @@ endif
 
 comma := ,
 
-.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo parity clean prerequisites
+.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo exact parity clean prerequisites

@@ -1,218 +1,273 @@
 /**
- * Greedy decoding, one token per step.
+ * Greedy decoding of several prompts about the same images: the images once, what the prompts share once, and several
+ * tokens per step.
  *
- * The library's own `generate` never gives the event loop a turn on WebAssembly, so nothing could cancel it there. This
- * loop does the same arithmetic, takes the same tokens, and pauses for messages between any two runs of a session.
+ * Each step feeds the tokens that the decoder does not hold yet and a draft of what may follow, and takes the model's own
+ * choice at every position. Where the draft differs from it, the choices after are void. So the tokens are those of one step
+ * per token, whatever the drafts say. The library's own `generate` never gives the event loop a turn on WebAssembly; this
+ * loop pauses for messages between any two runs of a session.
  */
 
-import { failure } from "./failure.js";
+import { Drafter } from "./drafts.js";
+import { dispose } from "./network.js";
+import { nextTurn } from "./turns.js";
 
-/** @import { DynamicCache as DynamicCacheType, Tensor as TensorType } from "../vendor/transformers/transformers.min.js" */
-/** @import { StageName, Token } from "./protocol.js" */
+/** @import { Choice } from "./choice.js" */
+/** @import { Recollection, Speech } from "./drafts.js" */
+/** @import { Network, OrtTensor, States } from "./network.js" */
+/** @import { Pace } from "./pace.js" */
+/** @import { AnswerTimings, Question, StageName, Stopped, Token } from "./protocol.js" */
 
-/**
- * @typedef {object} Library what is used of transformers.js
- * @property {typeof import("../vendor/transformers/transformers.min.js").Tensor} Tensor
- * @property {typeof import("../vendor/transformers/transformers.min.js").DynamicCache} DynamicCache
- */
-/**
- * @typedef {object} VisionLanguageModel the library's model
- * @property {(inputs: Record<string, unknown>) => Promise<Record<string, TensorType>>} forward
- * @property {(inputs: Record<string, unknown>) => Promise<TensorType>} encode_image
- * @property {(inputs: Record<string, unknown>) => Promise<TensorType>} encode_text
- */
-/** @typedef {{ input_ids: TensorType } & Record<string, TensorType>} ModelInputs token ids, and what the vision encoder takes */
+/** @typedef {{ ids: number[], question: Question }} Prompt the whole conversation up to the answer */
+/** @typedef {{ text: string, tokens: Token[], stopped: Stopped, input_tokens: number, ms: AnswerTimings }} Answer */
 /**
  * @typedef {object} DecodingOptions
- * @property {Library} library
- * @property {VisionLanguageModel} model
- * @property {ModelInputs} inputs as the processor makes them, for one conversation
+ * @property {Network} network
+ * @property {Record<string, OrtTensor>} images what the vision encoder takes
+ * @property {Prompt[]} prompts
  * @property {number} imageTokenId the token whose embeddings are replaced by image features
  * @property {ReadonlySet<number>} eosTokenIds
- * @property {number} maxNewTokens
- * @property {(ids: number[]) => string} decodeText the exact text of token ids, special tokens left out
- * @property {(stage: StageName) => void} onStage
- * @property {(text: string, nTokens: number) => void} onText called after each token
+ * @property {Speech} speech
+ * @property {Recollection} recollection
+ * @property {Pace} pace
+ * @property {(stage: StageName, prompt?: number) => void} onStage
+ * @property {(prompt: number, text: string, nTokens: number) => void} onText called after each step
+ * @property {(prompt: number, answer: Answer) => void} onAnswer
  * @property {AbortSignal} signal
  * @property {() => Promise<void>} [pause] gives the event loop a turn
- */
-/**
- * @typedef {{ text: string, tokens: Token[], stopped: "eos" | "length", input_tokens: number,
- *   ms: { vision: number, prefill: number, decode: number, steps: number[] } }} Decoded
+ * @property {(choice: Choice, prompt: number, position: number) => Choice} [steer] what to take for a choice; for replays
  */
 
 /**
  * @param {DecodingOptions} options
- * @returns {Promise<Decoded>}
+ * @returns {Promise<{ vision: number, prefix: number }>} milliseconds
  * @throws {unknown} the signal's reason, within one session run of its abort
  */
-export async function decodeGreedily(options) {
-  const { library, model, inputs, eosTokenIds, maxNewTokens, onStage, onText, signal, pause = nextTurn } = options;
-  const { DynamicCache } = library;
+export async function answerAll(options) {
+  const { network, prompts, onStage, signal, pause = nextTurn } = options;
+  const clock = stopwatch();
   const checkpoint = async () => {
     await pause();
     signal.throwIfAborted();
   };
-  const { input_ids: promptIds, attention_mask: _, ...visionInputs } = inputs;
-  const promptLength = Number(promptIds.dims[1]);
-  const clock = stopwatch();
-
   await checkpoint();
   onStage("vision");
-  const features = await model.encode_image(visionInputs);
-  const ms = { vision: clock(), prefill: 0, decode: 0, steps: /** @type {number[]} */ ([]) };
-
-  await checkpoint();
-  onStage("prefill");
-  const embeddings = await model.encode_text({ input_ids: promptIds });
+  const features = await network.see(options.images);
+  const ms = { vision: clock(), prefix: 0 };
+  /** @type {States | null} */
+  let prefix = null;
   try {
-    placeFeatures(embeddings, features, promptIds, options.imageTokenId);
+    await checkpoint();
+    onStage("prefill");
+    const shared = sharedLength(prompts.map(({ ids }) => ids));
+    const ids = /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared);
+    const embeddings = await network.embed([ids]);
+    placeFeatures(embeddings, features, ids, options.imageTokenId);
+    prefix = (await network.step(network.emptyStates(1), embeddings, shared, 1)).states;
+    embeddings.dispose();
+    ms.prefix = clock();
+    /** @type {number[][]} */
+    const before = [];
+    for (const [index, { ids: all, question }] of prompts.entries()) {
+      const drafter = new Drafter(question.draft ?? {}, options.speech, options.recollection, [
+        ...before,
+        ...options.recollection.answersTo(question.prompt),
+      ]);
+      const answer = await answerOne(options, checkpoint, drafter, { index, prefix, shared, rest: all.slice(shared) });
+      const said = answer.tokens.map(({ id }) => id);
+      before.push(said);
+      options.recollection.keep(question.prompt, said);
+      options.onAnswer(index, answer);
+    }
   } finally {
     features.dispose();
+    dispose(prefix);
   }
-  const cache = new DynamicCache();
-  const writer = new TextWriter(options.decodeText);
-  /** @type {Token[]} */
-  const tokens = [];
+  return ms;
+}
+
+/**
+ * @param {DecodingOptions} options
+ * @param {() => Promise<void>} checkpoint
+ * @param {Drafter} drafter
+ * @param {{ index: number, prefix: States, shared: number, rest: number[] }} start
+ * @returns {Promise<Answer>}
+ */
+async function answerOne(options, checkpoint, drafter, { index, prefix, shared, rest }) {
+  const { network, pace, onStage, onText, steer } = options;
+  const { question } = /** @type {Prompt} */ (options.prompts[index]);
+  const writer = new AnswerWriter(question, options);
+  const clock = stopwatch();
+  /** @type {AnswerTimings} */
+  const ms = { prefill: 0, decode: 0, steps: [] };
+  /** @type {States} */
+  let states = prefix;
+  let held = shared;
+  let waiting = rest;
   try {
-    let choice = await step(library, model, embeddings, promptLength, cache);
-    ms.prefill = clock();
-    onStage("decode");
     for (;;) {
-      const ended = eosTokenIds.has(choice.id);
-      const isLast = ended || tokens.length + 1 === maxNewTokens;
-      const text = ended ? writer.end() : writer.add(choice.id) + (isLast ? writer.end() : "");
-      tokens.push({ id: choice.id, text, probability: choice.probability });
-      onText(writer.text, tokens.length);
-      if (isLast) {
-        ms.decode = ms.steps.reduce((sum, duration) => sum + duration, 0);
-        return { text: writer.text, tokens, stopped: ended ? "eos" : "length", input_tokens: promptLength, ms };
-      }
       await checkpoint();
       clock();
-      const next = await model.encode_text({ input_ids: oneToken(library, choice.id) });
-      choice = await step(library, model, next, promptLength + tokens.length, cache);
-      ms.steps.push(clock());
+      const proposal = drafter.propose();
+      const room = question.max_new_tokens - writer.tokens.length - 1;
+      const length = Math.min(pace.draftLength(proposal.likelihoods, waiting.length), room);
+      const draft = proposal.ids.slice(0, length);
+      const fed = [...waiting, ...draft];
+      const embeddings = await network.embed([fed]);
+      const result = await network.step(states, embeddings, held + fed.length, draft.length + 1);
+      embeddings.dispose();
+      let accepted = 0;
+      let ended = false;
+      try {
+        for (const chosen of result.choices[0] ?? []) {
+          const choice = steer === undefined ? chosen : steer(chosen, index, writer.tokens.length);
+          ended = writer.take(choice);
+          drafter.read(choice.id, /** @type {Token} */ (writer.tokens.at(-1)).text);
+          if (choice.id !== draft[accepted]) {
+            waiting = [...waiting, ...draft.slice(0, accepted), choice.id];
+            break;
+          }
+          accepted += 1;
+          if (ended) break;
+        }
+        drafter.learn({ ...proposal, ids: draft }, accepted);
+      } finally {
+        // A step's states are of use only if every token fed is part of the answer.
+        const whole = accepted === draft.length && !ended;
+        if (whole) {
+          if (states !== prefix) dispose(states);
+          states = result.states;
+          held += fed.length;
+          waiting = waiting.slice(-1);
+        } else {
+          dispose(result.states);
+        }
+      }
+      const took = clock();
+      pace.observe(fed.length, took);
+      if (ms.prefill === 0) {
+        ms.prefill = took;
+        onStage("decode", index);
+      } else {
+        ms.steps.push(took);
+      }
+      onText(index, writer.text, writer.tokens.length);
+      if (ended) {
+        ms.decode = ms.steps.reduce((sum, duration) => sum + duration, 0);
+        return { ...writer.answer, input_tokens: shared + rest.length, ms };
+      }
     }
   } finally {
-    await cache.dispose();
+    if (states !== prefix) dispose(states);
   }
 }
 
 /**
- * Run the decoder on new embeddings, move the cache on and choose the next token.
- *
- * @param {Library} library
- * @param {VisionLanguageModel} model
- * @param {TensorType} embeddings of the tokens that the cache does not hold, (1, new tokens, hidden size)
- * @param {number} length of the sequence including them
- * @param {DynamicCacheType} cache
+ * @param {number[][]} prompts
+ * @returns {number} how many tokens all of them begin with; one prompt's last token is never shared, it has to be answered
  */
-async function step({ Tensor }, model, embeddings, length, cache) {
-  const mask = new Tensor("int64", new BigInt64Array(length).fill(1n), [1, length]);
-  const outputs = await model.forward({ inputs_embeds: embeddings, attention_mask: mask, past_key_values: cache });
-  embeddings.dispose();
-  const { logits, ...states } = outputs;
-  cache.update(Object.fromEntries(Object.entries(states).map(([name, tensor]) => [pastName(name), tensor])));
-  if (logits === undefined) throw new Error(`expected logits from the decoder, got ${Object.keys(outputs).join(", ")}`);
-  const vocabulary = Number(logits.dims[2]);
-  const choice = choose(/** @type {Float32Array} */ (logits.data).subarray(-vocabulary));
-  logits.dispose();
-  return choice;
-}
-
-/**
- * The likeliest token, the first of equals, and its softmax among all.
- *
- * @param {Float32Array} logits of one position
- * @returns {{ id: number, probability: number }}
- */
-export function choose(logits) {
-  let id = 0;
-  let highest = -Infinity;
-  for (const [index, logit] of logits.entries()) {
-    if (logit > highest) {
-      highest = logit;
-      id = index;
-    }
-  }
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - highest);
-  // Not a number anywhere, or nothing finite: a graph gone wrong, which must not pass for an answer.
-  if (!(sum >= 1)) throw failure("EngineError", "expected finite logits from the decoder");
-  return { id, probability: 1 / sum };
+function sharedLength(prompts) {
+  const [first = [], ...others] = prompts;
+  const shortest = Math.min(...prompts.map((ids) => ids.length));
+  let length = 0;
+  while (length < shortest - 1 && others.every((ids) => ids[length] === first[length])) length += 1;
+  return length;
 }
 
 /**
  * Replace the embedding of each image token by the next row of image features.
  *
- * @param {TensorType} embeddings (1, tokens, hidden size), changed in place
- * @param {TensorType} features (image tokens, hidden size)
- * @param {TensorType} ids (1, tokens)
+ * @param {OrtTensor} embeddings (1, tokens, hidden size), changed in place
+ * @param {OrtTensor} features (image tokens, hidden size)
+ * @param {readonly number[]} ids
  * @param {number} imageTokenId
  */
-function placeFeatures(embeddings, features, ids, imageTokenId) {
+export function placeFeatures(embeddings, features, ids, imageTokenId) {
   const [rows = 0, width = 0] = features.dims;
-  const target = /** @type {Float32Array} */ (embeddings.data);
-  const source = /** @type {Float32Array} */ (features.data);
+  const target = /** @type {Float32Array} */ (/** @type {unknown} */ (embeddings.data));
+  const source = /** @type {Float32Array} */ (/** @type {unknown} */ (features.data));
   let row = 0;
-  for (const [position, id] of /** @type {BigInt64Array} */ (ids.data).entries()) {
-    if (Number(id) !== imageTokenId) continue;
+  for (const [position, id] of ids.entries()) {
+    if (id !== imageTokenId) continue;
     if (row < rows) target.set(source.subarray(row * width, (row + 1) * width), position * width);
     row += 1;
   }
   if (row !== rows) throw new Error(`expected ${row} image features for as many image tokens, got ${rows}`);
 }
 
-/**
- * @param {Library} library
- * @param {number} id
- */
-function oneToken({ Tensor }, id) {
-  return new Tensor("int64", BigInt64Array.of(BigInt(id)), [1, 1]);
-}
-
-/**
- * The decoder's input that takes what it put out under this name.
- *
- * @param {string} name `present_conv.0` or `present.2.key`
- */
-function pastName(name) {
-  return name.startsWith("present_") ? name.replace("present_", "past_") : name.replace("present", "past_key_values");
-}
-
-/** Writes tokens as text; a character spread over several tokens appears with the last of them. */
-class TextWriter {
+/** Turns choices into an answer; a character spread over several tokens appears with the last of them. */
+class AnswerWriter {
   text = "";
+  /** @type {Token[]} */
+  tokens = [];
   /** @type {number[]} */
   #pending = [];
-  #decode;
+  /** @type {Stopped} */
+  #stopped = "length";
+  #question;
+  #speech;
+  #eosTokenIds;
 
-  /** @param {(ids: number[]) => string} decode */
-  constructor(decode) {
-    this.#decode = decode;
+  /**
+   * @param {Question} question
+   * @param {Pick<DecodingOptions, "speech" | "eosTokenIds">} options
+   */
+  constructor(question, { speech, eosTokenIds }) {
+    this.#question = question;
+    this.#speech = speech;
+    this.#eosTokenIds = eosTokenIds;
   }
 
   /**
-   * @param {number} id
-   * @returns {string} what this token added
+   * @param {Choice} choice
+   * @returns {boolean} whether the answer ends with it
    */
-  add(id) {
-    this.#pending.push(id);
-    return this.#decode(this.#pending).endsWith("\ufffd") ? "" : this.end();
+  take({ id, probability, runnerUp }) {
+    const isEos = this.#eosTokenIds.has(id);
+    const isLast = isEos || this.tokens.length + 1 === this.#question.max_new_tokens;
+    if (!isEos) this.#pending.push(id);
+    const text = this.#flush(isLast);
+    this.tokens.push({ id, text, probability, runner_up: runnerUp });
+    this.text += text;
+    if (isEos) this.#stopped = "eos";
+    else if (!isLast && this.#question.stop === "list" && text.includes("]") && isWholeList(this.text)) {
+      this.#stopped = "list";
+      return true;
+    }
+    return isLast;
   }
 
-  /** @returns {string} what was held back */
-  end() {
-    const piece = this.#pending.length > 0 ? this.#decode(this.#pending) : "";
+  /** @param {boolean} all also a character of which bytes are missing */
+  #flush(all) {
+    const piece = this.#pending.length > 0 ? this.#speech.decode(this.#pending) : "";
+    if (!all && piece.endsWith("\ufffd")) return "";
     this.#pending = [];
-    this.text += piece;
     return piece;
+  }
+
+  /** @returns {{ text: string, tokens: Token[], stopped: Stopped }} */
+  get answer() {
+    return { text: this.text, tokens: this.tokens, stopped: this.#stopped };
+  }
+}
+
+/**
+ * An empty list does not count: what follows may show that it was none.
+ *
+ * @param {string} text
+ * @returns {boolean} whether it is one JSON list with something in it
+ */
+function isWholeList(text) {
+  try {
+    const value = JSON.parse(text);
+    return Array.isArray(value) && value.length > 0;
+  } catch {
+    return false;
   }
 }
 
 /** @returns {() => number} milliseconds since the last call */
-function stopwatch() {
+export function stopwatch() {
   let last = performance.now();
   return () => {
     const now = performance.now();
@@ -220,20 +275,4 @@ function stopwatch() {
     last = now;
     return elapsed;
   };
-}
-
-/**
- * A message port answers in a new task, without the clamp of four milliseconds that nested timers get.
- *
- * @returns {Promise<void>} fulfilled after the messages that have already arrived were handled
- */
-export function nextTurn() {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
 }

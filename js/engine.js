@@ -231,8 +231,11 @@ function complaintAbout(request, images) {
   if (!Array.isArray(request.images) || request.images.length !== images.length) {
     return `expected one buffer for each of ${request.images?.length} images, got ${images.length}`;
   }
-  if (typeof request.prompt !== "string" || !Number.isInteger(request.max_new_tokens) || request.max_new_tokens < 1) {
-    return "expected a prompt and max_new_tokens of at least 1";
+  if (!Array.isArray(request.prompts) || request.prompts.length === 0) return "expected at least one prompt";
+  for (const { prompt, max_new_tokens: most } of request.prompts) {
+    if (typeof prompt !== "string" || !Number.isInteger(most) || most < 1) {
+      return "expected prompts, each with max_new_tokens of at least 1";
+    }
   }
   for (const [index, { width, height, channels }] of request.images.entries()) {
     const got = images[index]?.byteLength;

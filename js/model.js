@@ -1,9 +1,14 @@
 /** One loaded model: from files to sessions, from pixels and a prompt to model inputs. */
 
+import { Recollection } from "./drafts.js";
 import { failure } from "./failure.js";
+import { Network } from "./network.js";
+import { Pace } from "./pace.js";
 
 /** @import { FileProgress, ModelCache } from "./model_cache.js" */
-/** @import { ModelInputs, VisionLanguageModel } from "./decoding.js" */
+/** @import { Prompt } from "./decoding.js" */
+/** @import { Speech } from "./drafts.js" */
+/** @import { OrtTensor, TensorType } from "./network.js" */
 /** @import { Generate, Load, StageName } from "./protocol.js" */
 /** @import { Findings } from "./adapter.js" */
 /** @typedef {typeof import("../vendor/transformers/transformers.min.js")} Transformers */
@@ -43,20 +48,30 @@ export function configure({ env }, cache) {
   wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
 }
 
+/** What one more token costs in a step, in parts of its fixed cost, before it was measured. */
+const FIRST_COST_RATIO = { webgpu: 0.02, wasm: 0.2 };
+
 export class Model {
   #library;
   #model;
   #processor;
+  network;
+  pace;
+  recollection = new Recollection();
 
   /**
    * @param {Transformers} library
    * @param {any} model
    * @param {any} processor
+   * @param {"webgpu" | "wasm"} device of the decoder
    */
-  constructor(library, model, processor) {
+  constructor(library, model, processor, device) {
     this.#library = library;
     this.#model = model;
     this.#processor = processor;
+    const { ort_tensor: any } = /** @type {any} */ (new library.Tensor("float32", new Float32Array(1), [1]));
+    this.network = new Network(model.sessions, /** @type {TensorType} */ (any.constructor));
+    this.pace = new Pace(FIRST_COST_RATIO[device]);
   }
 
   /**
@@ -78,15 +93,10 @@ export class Model {
       const processor = await library.AutoProcessor.from_pretrained(source.id);
       Object.assign(processor.image_processor ?? {}, settings.image_processor);
       const model = await library.AutoModelForImageTextToText.from_pretrained(source.id, { device, dtype });
-      return new Model(library, model, processor);
+      return new Model(library, model, processor, device.decoder_model_merged);
     } finally {
       cache.clear();
     }
-  }
-
-  /** @returns {VisionLanguageModel} */
-  get network() {
-    return this.#model;
   }
 
   /** @returns {number} */
@@ -99,25 +109,65 @@ export class Model {
     return new Set([this.#model.generation_config.eos_token_id].flat());
   }
 
-  /** @type {(ids: number[]) => string} */
-  decodeText = (ids) => {
-    return this.#processor.tokenizer.decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  /** @type {Speech} */
+  speech = {
+    encode: (text) => this.#processor.tokenizer.encode(text, { add_special_tokens: false }),
+    decode: (ids) => {
+      if (ids.length === 0) return "";
+      return this.#processor.tokenizer.decode(ids, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    },
   };
 
   /**
    * @param {Generate} request
    * @param {Uint8Array[]} pixels one buffer per image
-   * @returns {Promise<ModelInputs>}
+   * @returns {Promise<{ images: Record<string, OrtTensor>, prompts: Prompt[] }>}
    */
-  async inputs({ images, prompt }, pixels) {
+  async inputs({ images, prompts }, pixels) {
     const { RawImage } = this.#library;
     const pictures = images.map(({ width, height, channels }, index) => {
       return new RawImage(/** @type {Uint8Array} */ (pixels[index]), width, height, channels);
     });
-    const content = [...images.map(() => ({ type: "image" })), { type: "text", text: prompt }];
-    const turn = this.#processor.apply_chat_template([{ role: "user", content }], { add_generation_prompt: true });
+    const turns = prompts.map(({ prompt }) => this.#turn(images.length, prompt));
     // The template already wrote the special tokens.
-    return await this.#processor(pictures, turn, { add_special_tokens: false });
+    const processed = await this.#processor(pictures, turns[0], { add_special_tokens: false });
+    const { input_ids: tokens, attention_mask: _, ...seen } = /** @type {Record<string, any>} */ (processed);
+    const first = Array.from(tokens.data, Number);
+    return {
+      images: Object.fromEntries(Object.entries(seen).map(([name, tensor]) => [name, tensor.ort_tensor])),
+      prompts: prompts.map((question, index) => ({
+        question,
+        ids: index === 0 ? first : this.#withImagesOf(first, turns, index),
+      })),
+    };
+  }
+
+  /**
+   * @param {number} images
+   * @param {string} prompt
+   * @returns {string} the conversation up to the answer
+   */
+  #turn(images, prompt) {
+    const content = [...Array.from({ length: images }, () => ({ type: "image" })), { type: "text", text: prompt }];
+    return this.#processor.apply_chat_template([{ role: "user", content }], { add_generation_prompt: true });
+  }
+
+  /**
+   * The ids of another prompt about the images of the first one: all up to the last image is the same, and the processor
+   * need not prepare the images again.
+   *
+   * @param {number[]} first
+   * @param {string[]} turns
+   * @param {number} index
+   */
+  #withImagesOf(first, turns, index) {
+    const [one, other] = [turns[0], turns[index]].map((turn) => this.speech.encode(/** @type {string} */ (turn)));
+    if (one === undefined || other === undefined) throw new Error(`expected a prompt at ${index}`);
+    const last = one.lastIndexOf(this.imageTokenId);
+    if (last === -1 || other.slice(0, last + 1).join() !== one.slice(0, last + 1).join()) {
+      throw new Error("expected conversations that begin with the same images");
+    }
+    return [...first.slice(0, first.length - (one.length - 1 - last)), ...other.slice(last + 1)];
   }
 
   async dispose() {

@@ -14,9 +14,13 @@
  * @typedef {{ type: "load", id: string, timeout_ms: number, model: ModelSource, device: Device, dtype: Dtype,
  *   processor: { image_processor?: Record<string, unknown> } }} Load
  */
+/** @typedef {{ values: string[][], like?: number }} DraftField */
+/** @typedef {{ before: string, item: (string | DraftField)[], between: string, after: string }} DraftForm */
+/** @typedef {{ form?: DraftForm, texts?: string[] }} Draft */
+/** @typedef {{ prompt: string, max_new_tokens: number, stop?: "list", draft?: Draft }} Question */
 /**
  * @typedef {{ type: "generate", id: string, timeout_ms: number, images: { width: number, height: number, channels: 3 }[],
- *   prompt: string, max_new_tokens: number }} Generate
+ *   prompts: Question[] }} Generate
  */
 /** @typedef {{ type: "cancel", id: string }} Cancel */
 /** @typedef {Probe | Load | Generate} Job a request that gets a terminal answer */
@@ -26,9 +30,12 @@
  * @typedef {{ type: "progress", id: string, file: string, loaded_bytes: number, total_bytes: number | null,
  *   from_cache: boolean }} Progress
  */
-/** @typedef {"download" | "create_sessions" | "preprocess" | "vision" | "prefill" | "decode"} StageName */
-/** @typedef {{ type: "stage", id: string, stage: StageName }} Stage */
-/** @typedef {{ type: "text", id: string, text: string, n_tokens: number }} Text */
+/**
+ * @typedef {"download" | "create_sessions" | "warm_up" | "preprocess" | "vision" | "prefill" | "decode" |
+ *   "recover"} StageName
+ */
+/** @typedef {{ type: "stage", id: string, stage: StageName, prompt?: number }} Stage */
+/** @typedef {{ type: "text", id: string, prompt: number, text: string, n_tokens: number }} Text */
 
 /** @typedef {{ vendor: string, architecture: string, description: string }} AdapterInfo */
 /** @typedef {{ max_buffer_size: number, max_storage_buffer_binding_size: number }} AdapterLimits */
@@ -37,15 +44,13 @@
  *   limits: AdapterLimits | null, reason: string | null }} Probed
  */
 /** @typedef {{ type: "loaded", id: string, device: Device, dtype: Dtype, ms: number }} Loaded */
-/** @typedef {{ id: number, text: string, probability: number }} Token */
-/**
- * @typedef {{ preprocess: number, vision: number, prefill: number, decode: number, total: number, steps: number[] }} Timings
- *   milliseconds
- */
-/**
- * @typedef {{ type: "generated", id: string, text: string, tokens: Token[], stopped: "eos" | "length",
- *   input_tokens: number, ms: Timings }} Generated
- */
+/** @typedef {{ id: number, text: string, probability: number, runner_up: number }} Token */
+/** @typedef {"eos" | "length" | "list"} Stopped */
+/** @typedef {{ prefill: number, decode: number, steps: number[] }} AnswerTimings milliseconds */
+/** @typedef {{ text: string, tokens: Token[], stopped: Stopped, input_tokens: number, ms: AnswerTimings }} AnswerOfModel */
+/** @typedef {{ type: "answered", id: string, prompt: number, answer: AnswerOfModel }} Answered */
+/** @typedef {{ preprocess: number, vision: number, prefix: number, total: number }} Timings milliseconds */
+/** @typedef {{ type: "generated", id: string, ms: Timings }} Generated */
 /**
  * @typedef {"NoWebGpu" | "MissingFile" | "BadFile" | "NetworkError" | "OutOfMemory" | "Timeout" | "WorkerDied" |
  *   "InvalidMessage" | "NotLoaded" | "EngineError"} FailureName
@@ -53,11 +58,11 @@
 /** @typedef {{ type: "failed", id: string, name: FailureName, message: string }} Failed */
 /** @typedef {{ type: "cancelled", id: string }} Cancelled */
 /** @typedef {Probed | Loaded | Generated | Failed | Cancelled} Terminal */
-/** @typedef {Progress | Stage | Text} NonTerminal */
+/** @typedef {Progress | Stage | Text | Answered} NonTerminal */
 /** @typedef {NonTerminal | Terminal} Answer */
 
 /** The types of answers that end a request. */
 export const TERMINAL_TYPES = Object.freeze(["probed", "loaded", "generated", "failed", "cancelled"]);
 
 /** The types of answers that come before. */
-export const NON_TERMINAL_TYPES = Object.freeze(["progress", "stage", "text"]);
+export const NON_TERMINAL_TYPES = Object.freeze(["progress", "stage", "text", "answered"]);

@@ -3,7 +3,7 @@
 import * as library from "../vendor/transformers/transformers.min.js";
 
 import { probeAdapter } from "./adapter.js";
-import { decodeGreedily } from "./decoding.js";
+import { answerAll } from "./decoding.js";
 import { describe, failure } from "./failure.js";
 import { ChunkStore, ModelCache } from "./model_cache.js";
 import { Model, configure } from "./model.js";
@@ -121,21 +121,22 @@ async function generate(request, images, signal) {
   say({ type: "stage", id, stage: "preprocess" });
   const inputs = await model.inputs(request, images);
   const preprocess = performance.now() - started;
-  const { ms, ...decoded } = await decodeGreedily({
-    library,
-    model: model.network,
-    inputs,
+  const ms = await answerAll({
+    ...inputs,
+    network: model.network,
     imageTokenId: model.imageTokenId,
     eosTokenIds: model.eosTokenIds,
-    maxNewTokens: request.max_new_tokens,
-    decodeText: model.decodeText,
-    onStage: (stage) => say({ type: "stage", id, stage }),
-    onText: (text, nTokens) => {
-      if (due()) say({ type: "text", id, text, n_tokens: nTokens });
+    speech: model.speech,
+    recollection: model.recollection,
+    pace: model.pace,
+    onStage: (stage, prompt) => say({ type: "stage", id, stage, ...(prompt === undefined ? {} : { prompt }) }),
+    onText: (prompt, text, nTokens) => {
+      if (due()) say({ type: "text", id, prompt, text, n_tokens: nTokens });
     },
+    onAnswer: (prompt, answer) => say({ type: "answered", id, prompt, answer }),
     signal,
   });
-  return { type: "generated", id, ...decoded, ms: { preprocess, ...ms, total: performance.now() - started } };
+  return { type: "generated", id, ms: { preprocess, ...ms, total: performance.now() - started } };
 }
 
 /** A lost graphics device takes its sessions along and leaves runs hanging: end as a crash does. */

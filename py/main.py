@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections import deque
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,11 +63,12 @@ from galamsey.state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 
     from galamsey.composites import Composite
+    from galamsey.drafts import Question
     from galamsey.models import Model
-    from galamsey.protocol import Answer
+    from galamsey.protocol import Answered, Grown
 
 SPEED_WINDOW_S: Final = 5.0
 """A download's speed is that of its last seconds."""
@@ -139,7 +141,7 @@ class App:
             search=search,
             read_header=read_header,
             read_window=read_window,
-            generate=self._generate,
+            ask=self._ask,
             seconds=time.perf_counter,
             breathe=lambda: asyncio.sleep(0),
         )
@@ -418,13 +420,15 @@ class App:
 
         return listen
 
-    async def _generate(
-        self, composites: Sequence[Composite], prompt: str, max_new_tokens: int, on_text: Callable[[str], None]
-    ) -> Answer:
+    async def _ask(
+        self, composites: Sequence[Composite], questions: Sequence[Question]
+    ) -> AsyncGenerator[Grown | Answered, None]:
         await self._model_settled.wait()
         if self.state.model.stage is not ModelStage.READY:
             raise EngineError("NotLoaded", f"no model is loaded: {self.state.model.problem or 'choose one first'}")
-        return await self._client.generate(composites, prompt, max_new_tokens, on_text)
+        async with aclosing(self._client.ask(composites, questions)) as heard:
+            async for one in heard:
+                yield one
 
 
 BACKDROP: Final = (

@@ -61,6 +61,9 @@ class Token:
 
     text: str
     probability: float
+    """Softmax of its logit among all tokens."""
+    runner_up: float = 0.0
+    """The same of the second likeliest token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,8 @@ class ParsedAnswer:
     """Entries that are no usable box: reversed, empty, too small, not numbers."""
     cut_off: bool
     """True when the answer ended inside the list: there may be more boxes than were told."""
+    margin: float | None = None
+    """By how much the token that decided between boxes and none led the next one, 0-1; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,18 @@ def parse_answer(text: str, tokens: Sequence[Token] = ()) -> ParsedAnswer:
         detections=tuple(detections),
         dropped=len(found.entries) - len(detections),
         cut_off=not found.closed,
+        margin=_margin(tokens) if starts else None,
     )
+
+
+def _margin(tokens: Sequence[Token]) -> float | None:
+    """Return the lead of the first token that tells whether the list begins with an object or is empty."""
+    said = ""
+    for token in tokens:
+        said += token.text
+        if said.strip(_BLANK + "[`"):
+            return token.probability - token.runner_up
+    return None
 
 
 def _find_list(text: str) -> _List | None:

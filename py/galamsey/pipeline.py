@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -17,18 +18,20 @@ from galamsey.chips import (
 )
 from galamsey.composites import Composite, rgb_composite, swir_composite
 from galamsey.detections import ParsedAnswer, parse_answer, suppress
+from galamsey.drafts import description, detection
 from galamsey.errors import ModelOutputError, NoSceneError, NoUsableImageError
-from galamsey.prompts import DESCRIPTION, MAX_NEW_TOKENS
+from galamsey.protocol import Answered, Grown
 from galamsey.scenes import BANDS, SCL, SceneQuery, format_date
 from galamsey.sites import Site, locate, union_area_ha
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from numpy import generic
     from numpy.typing import NDArray
 
     from galamsey.chips import Raster, RasterHeader
+    from galamsey.drafts import Question
     from galamsey.geo import Grid, Point, Window
     from galamsey.prompts import Sensitivity
     from galamsey.protocol import Answer
@@ -55,8 +58,8 @@ class Services:
     """Scenes that answer the query, newest first."""
     read_header: Callable[[str], Awaitable[RasterHeader]]
     read_window: Callable[[str, Window], Awaitable[Raster]]
-    generate: Callable[[Sequence[Composite], str, int, Callable[[str], None]], Awaitable[Answer]]
-    """Composites, prompt, most tokens, and what to tell the text so far."""
+    ask: Callable[[Sequence[Composite], Sequence[Question]], AsyncGenerator[Grown | Answered, None]]
+    """Answers to questions about the same composites, in order, as they grow; the model sees the pictures once."""
     seconds: Callable[[], float]
     """A clock that only runs forward."""
     breathe: Callable[[], Awaitable[None]]
@@ -205,16 +208,20 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
     watch.lap("bands")
     await services.breathe()
     pictures = (composed.rgb, composed.swir)
-    detected = await services.generate(
-        pictures, request.sensitivity.prompt, MAX_NEW_TOKENS, lambda text: report(AnswerGrew(text=text))
-    )
-    _report_sites(detected, composed.chip.grid, report)
-    watch.lap("detect")
-    described = await services.generate(
-        pictures, DESCRIPTION, MAX_NEW_TOKENS, lambda text: report(DescriptionGrew(text=text))
-    )
-    report(Described(text=described.text.strip()))
-    watch.lap("describe")
+    questions = (detection(request.sensitivity.prompt), description())
+    async with aclosing(services.ask(pictures, questions)) as heard:
+        async for one in heard:
+            match one:
+                case Grown(question=0, text=text):
+                    report(AnswerGrew(text=text))
+                case Answered(question=0, answer=answer):
+                    _report_sites(answer, composed.chip.grid, report)
+                    watch.lap("detect")
+                case Grown(text=text):
+                    report(DescriptionGrew(text=text))
+                case Answered(answer=answer):
+                    report(Described(text=answer.text.strip()))
+                    watch.lap("describe")
 
 
 async def _search(request: Request, services: Services) -> Sequence[Scene]:

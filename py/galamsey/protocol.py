@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from galamsey.composites import Composite
+    from galamsey.drafts import Field, Question
     from galamsey.models import Model, Plan
 
 LOAD_TIMEOUT_MS: Final = 120_000
@@ -73,6 +74,31 @@ class Answer:
     complete: bool
     """False when the limit of tokens ended it."""
     input_tokens: int
+    steps: int = 0
+    """Runs of the decoder that wrote it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grown:
+    """A question's answer so far."""
+
+    question: int
+    """Place of the question in the request, from 0."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A question's whole answer."""
+
+    question: int
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """All questions of a request are answered."""
+
     ms: Mapping[str, float]
     """Milliseconds by stage of the engine."""
 
@@ -100,10 +126,8 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
     }
 
 
-def generate_request(
-    request_id: str, composites: Sequence[Composite], prompt: str, *, max_new_tokens: int
-) -> dict[str, Any]:
-    """Ask the model; the composites' bytes travel beside the message, in the same order."""
+def generate_request(request_id: str, composites: Sequence[Composite], questions: Sequence[Question]) -> dict[str, Any]:
+    """Ask the model questions about one chip; the composites' bytes travel beside the message, in the same order."""
     images = []
     for composite in composites:
         height, width, channels = composite.pixels.shape
@@ -113,9 +137,25 @@ def generate_request(
         "id": request_id,
         "timeout_ms": GENERATE_TIMEOUT_MS,
         "images": images,
-        "prompt": prompt,
-        "max_new_tokens": max_new_tokens,
+        "prompts": [_question(question) for question in questions],
     }
+
+
+def _question(question: Question) -> dict[str, Any]:
+    draft: dict[str, Any] = {}
+    if question.draft.form is not None:
+        form = question.draft.form
+        item = [part if isinstance(part, str) else _field(part) for part in form.item]
+        draft["form"] = {"before": form.before, "item": item, "between": form.between, "after": form.after}
+    if question.draft.texts:
+        draft["texts"] = list(question.draft.texts)
+    message: dict[str, Any] = {"prompt": question.prompt, "max_new_tokens": question.max_new_tokens, "draft": draft}
+    return message if question.stop is None else message | {"stop": question.stop}
+
+
+def _field(field: Field) -> dict[str, Any]:
+    values = [list(notation) for notation in field.notations]
+    return {"values": values} if field.like is None else {"values": values, "like": field.like}
 
 
 def cancel_request(request_id: str) -> dict[str, Any]:
@@ -123,7 +163,7 @@ def cancel_request(request_id: str) -> dict[str, Any]:
     return {"type": "cancel", "id": request_id}
 
 
-def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Answer | None:
+def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Generated | None:
     """Read a terminal answer; None for ``cancelled``. Raises EngineError for ``failed``."""
     match message["type"]:
         case "probed":
@@ -142,22 +182,41 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Answer | Non
                 ms=float(message["ms"]),
             )
         case "generated":
-            return Answer(
-                text=str(message["text"]),
-                tokens=tuple(
-                    Token(text=str(token["text"]), probability=float(token["probability"]))
-                    for token in message["tokens"]
-                ),
-                complete=message["stopped"] == "eos",
-                input_tokens=int(message["input_tokens"]),
-                ms={str(key): float(value) for key, value in message["ms"].items() if isinstance(value, (int, float))},
-            )
+            return Generated(ms={str(key): float(value) for key, value in message["ms"].items()})
         case "cancelled":
             return None
         case "failed":
             raise EngineError(str(message["name"]), str(message["message"]))
         case other:
             raise EngineError("InvalidMessage", f"expected a terminal answer, got {other!r}")
+
+
+def read_heard(message: Mapping[str, Any]) -> Grown | Answered | None:
+    """Read what a ``generate`` request hears before its end; None for a message that tells nothing about an answer."""
+    match message["type"]:
+        case "text":
+            return Grown(question=int(message["prompt"]), text=str(message["text"]))
+        case "answered":
+            return Answered(question=int(message["prompt"]), answer=_answer(message["answer"]))
+        case _:
+            return None
+
+
+def _answer(said: Mapping[str, Any]) -> Answer:
+    return Answer(
+        text=str(said["text"]),
+        tokens=tuple(
+            Token(
+                text=str(token["text"]),
+                probability=float(token["probability"]),
+                runner_up=float(token["runner_up"]),
+            )
+            for token in said["tokens"]
+        ),
+        complete=said["stopped"] != "length",
+        input_tokens=int(said["input_tokens"]),
+        steps=1 + len(said["ms"]["steps"]),
+    )
 
 
 def read_progress(message: Mapping[str, Any]) -> Progress:

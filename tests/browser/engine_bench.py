@@ -45,19 +45,21 @@ def load_request(base_url: str, *, device: str = "wasm", request_id: str = "load
     }
 
 
-def generate_request(request_id: str, prompt: str = PROMPTS[0], max_new_tokens: int = 24) -> dict[str, Any]:
+def generate_request(request_id: str, *prompts: str, max_new_tokens: int = 24, **changes: Any) -> dict[str, Any]:
+    """Ask each prompt without a draft; `changes` are laid over every question."""
     image = {"width": 128, "height": 128, "channels": 3}
     return {
         "type": "generate",
         "id": request_id,
         "timeout_ms": 120_000,
         "images": [image, image],
-        "prompt": prompt,
-        "max_new_tokens": max_new_tokens,
+        "prompts": [
+            {"prompt": prompt, "max_new_tokens": max_new_tokens, **changes} for prompt in prompts or PROMPTS[:1]
+        ],
     }
 
 
-def ask(page: Page, request: dict[str, Any], seeds: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+def ask(page: Page, request: dict[str, Any], seeds: tuple[int | str, ...] = ()) -> list[dict[str, Any]]:
     """Return all answers to a request; the last is the terminal one, and every one keeps to the schema."""
     VALIDATOR.validate(request)
     answers = page.evaluate("([request, seeds]) => bench.ask(request, seeds)", [request, list(seeds)])
@@ -75,6 +77,15 @@ def load_demo(page: Page, site: Server, **changes: Any) -> None:
     assert answers[-1]["type"] == "loaded", answers[-1]
 
 
-def ids(answers: list[dict[str, Any]]) -> list[int]:
+def answers_of(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the model answered, prompt by prompt."""
     assert answers[-1]["type"] == "generated", answers[-1]
-    return [token["id"] for token in answers[-1]["tokens"]]
+    answered = [answer for answer in answers if answer["type"] == "answered"]
+    assert [answer["prompt"] for answer in answered] == list(range(len(answered)))
+    return [answer["answer"] for answer in answered]
+
+
+def ids(answers: list[dict[str, Any]]) -> list[int]:
+    """Return the token ids of the only answer."""
+    (answer,) = answers_of(answers)
+    return [token["id"] for token in answer["tokens"]]

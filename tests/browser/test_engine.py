@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.engine_bench import (
-    PROCESSOR,
     PROMPTS,
     ROOT,
+    answers_of,
     ask,
     checked,
     generate_request,
@@ -41,15 +41,6 @@ def test_a_browser_without_webgpu_says_why(bench: Page) -> None:
     assert "WebGPU" in probed["reason"]
 
 
-def test_the_loop_takes_the_tokens_of_the_librarys_own_generate(bench: Page, site: Server) -> None:
-    load_demo(bench, site)
-    ours = [ids(ask(bench, generate_request(f"g-{n}", prompt), (1, 2))) for n, prompt in enumerate(PROMPTS)]
-    arguments = [f"{site.url}/models/demo/", PROCESSOR, [1, 2], list(PROMPTS), 24]
-    theirs = bench.evaluate("(a) => bench.libraryIds(...a)", arguments)
-    assert ours == theirs
-    assert all(len(answer) > 1 for answer in ours)
-
-
 def test_an_answer_tells_its_stages_its_text_and_its_probabilities(bench: Page, site: Server) -> None:
     load = ask(bench, load_request(f"{site.url}/models/demo/"))
     assert [a["stage"] for a in load if a["type"] == "stage"] == ["download", "create_sessions"]
@@ -59,10 +50,11 @@ def test_an_answer_tells_its_stages_its_text_and_its_probabilities(bench: Page, 
     answers = ask(bench, generate_request("g-1"), (1, 2))
     stages = [answer["stage"] for answer in answers if answer["type"] == "stage"]
     assert stages == ["preprocess", "vision", "prefill", "decode"]
-    end = answers[-1]
-    assert "".join(token["text"] for token in end["tokens"]) == end["text"]
-    assert len(end["ms"]["steps"]) == len(end["tokens"]) - 1
-    assert all(0 < token["probability"] <= 1 for token in end["tokens"])
+    (said,) = answers_of(answers)
+    assert "".join(token["text"] for token in said["tokens"]) == said["text"]
+    assert len(said["ms"]["steps"]) <= len(said["tokens"]) - 1
+    assert all(0 <= token["runner_up"] <= token["probability"] <= 1 for token in said["tokens"])
+    assert all(token["probability"] > 0 for token in said["tokens"])
 
 
 def test_cancel_ends_a_decode_on_wasm_within_a_step_and_the_next_run_is_right(bench: Page, site: Server) -> None:

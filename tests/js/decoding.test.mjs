@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { choose, decodeGreedily, nextTurn } from "../../js/decoding.js";
+import { choose } from "../../js/choice.js";
+import { answerAll, placeFeatures } from "../../js/decoding.js";
+import { Recollection } from "../../js/drafts.js";
+import { Network } from "../../js/network.js";
+import { Pace } from "../../js/pace.js";
+import { nextTurn } from "../../js/turns.js";
 
 const VOCABULARY = 12;
 const IMAGE = 9;
@@ -12,155 +17,277 @@ class FakeTensor {
   static alive = new Set();
 
   constructor(type, data, dims, location = "cpu") {
-    Object.assign(this, { type, dims, location });
-    this.values = data;
+    Object.assign(this, { type, data, dims, location });
     if (location === "gpu-buffer") FakeTensor.alive.add(this);
   }
 
-  get data() {
-    return this.values;
-  }
-
   dispose() {
-    FakeTensor.alive.delete(this);
+    assert.ok(this.location !== "gpu-buffer" || FakeTensor.alive.delete(this), "disposed once");
   }
 }
 
-class FakeCache {
-  update(entries) {
-    for (const [name, tensor] of Object.entries(entries)) {
-      if (this[name] && this[name] !== tensor) this[name].dispose();
-      this[name] = tensor;
-    }
-  }
-
-  async dispose() {
-    for (const tensor of Object.values(this)) tensor.dispose();
-  }
-}
-
-const library = { Tensor: FakeTensor, DynamicCache: FakeCache };
-
-/** Says the given tokens one after the other, whatever it is shown. */
-function fakeModel(script, { failAt = Infinity, features = 2 } = {}) {
-  const seen = { steps: [], embedded: [], prefix: null };
+/**
+ * Sessions of a model whose next token depends on everything before it. Its state is the sequence itself, so that a wrong
+ * state cannot give a right token.
+ */
+function fakeSessions(nextToken, { failAt = Infinity, features = 2 } = {}) {
+  const seen = { steps: [], prefixes: [] };
   return {
     seen,
-    encode_image: async () => new FakeTensor("float32", new Float32Array(features * 2).fill(5), [features, 2], "gpu-buffer"),
-    encode_text: async ({ input_ids: { data, dims } }) => {
-      seen.embedded.push(Array.from(data, Number));
-      const rows = Array.from(data, Number).flatMap((id) => [id, id]);
-      return new FakeTensor("float32", Float32Array.from(rows), [...dims, 2]);
+    vision_encoder: {
+      run: async () => ({ image_features: new FakeTensor("float32", new Float32Array(features * 2).fill(IMAGE), [features, 2]) }),
     },
-    forward: async ({ inputs_embeds: embeds, attention_mask: mask, past_key_values: cache }) => {
-      const index = seen.steps.length;
-      if (index === failAt) throw new Error("run failed");
-      seen.prefix ??= Array.from(embeds.data);
-      seen.steps.push({ length: mask.dims[1], cached: Object.keys(cache) });
-      const positions = embeds.dims[1];
-      const logits = new Float32Array(positions * VOCABULARY);
-      logits[(positions - 1) * VOCABULARY + script[index]] = 4;
-      return {
-        logits: new FakeTensor("float32", logits, [1, positions, VOCABULARY]),
-        "present_conv.0": new FakeTensor("float32", null, [1, 2, 3], "gpu-buffer"),
-        "present.1.key": new FakeTensor("float32", null, [1, 1, mask.dims[1], 2], "gpu-buffer"),
-      };
+    embed_tokens: {
+      run: async ({ input_ids: { data, dims } }) => {
+        const rows = Array.from(data, Number).flatMap((id) => [id, id]);
+        return { inputs_embeds: new FakeTensor("float32", Float32Array.from(rows), [...dims, 2]) };
+      },
+    },
+    decoder_model_merged: {
+      inputNames: ["inputs_embeds", "attention_mask", "past_conv.0", "past_key_values.1.key"],
+      outputNames: ["logits", "present_conv.0", "present.1.key"],
+      inputMetadata: [
+        { name: "inputs_embeds", type: "float32", shape: ["batch_size", "sequence_length", 2] },
+        { name: "past_conv.0", type: "float32", shape: ["batch_size", 2, 3] },
+        { name: "past_key_values.1.key", type: "float32", shape: ["batch_size", 1, "past_sequence_length", 2] },
+      ],
+      run: async ({ inputs_embeds: embeds, attention_mask: mask, ...past }) => {
+        if (seen.steps.length === failAt) throw new Error("run failed");
+        const held = past["past_key_values.1.key"].sequence ?? [];
+        assert.deepEqual(past["past_conv.0"].sequence ?? [], held);
+        const fed = Array.from(embeds.data).filter((_, index) => index % 2 === 0);
+        seen.steps.push({ held: held.length, fed: fed.length });
+        assert.equal(mask.dims[1], held.length + fed.length);
+        const logits = new Float32Array(fed.length * VOCABULARY);
+        for (let position = 0; position < fed.length; position += 1) {
+          logits[position * VOCABULARY + nextToken([...held, ...fed.slice(0, position + 1)])] = 4;
+        }
+        const state = (dims) => {
+          return Object.assign(new FakeTensor("float32", null, dims, "gpu-buffer"), { sequence: [...held, ...fed] });
+        };
+        return {
+          logits: new FakeTensor("float32", logits, [1, fed.length, VOCABULARY]),
+          "present_conv.0": state([1, 2, 3]),
+          "present.1.key": state([1, 1, held.length + fed.length, 2]),
+        };
+      },
     },
   };
 }
 
-function decode(model, options = {}) {
-  const ids = BigInt64Array.from([1n, BigInt(IMAGE), BigInt(IMAGE), 3n]);
-  return decodeGreedily({
-    library,
-    model,
-    inputs: { input_ids: new FakeTensor("int64", ids, [1, ids.length]), pixel_values: new FakeTensor("float32", null, [1]) },
+/** Says the tokens in turn, however they are fed. */
+const script = (tokens, promptLength) => (sequence) => tokens[sequence.length - promptLength] ?? EOS;
+
+const PROMPT = [1, IMAGE, IMAGE, 3];
+const speech = {
+  encode: (text) => Array.from(text, Number),
+  decode: (ids) => ids.filter((id) => id !== EOS).join(""),
+};
+
+async function answer(sessions, options = {}) {
+  const answers = [];
+  const { prompts = [PROMPT], question = {}, ...others } = options;
+  const ms = await answerAll({
+    network: new Network(sessions, FakeTensor),
+    images: {},
+    prompts: prompts.map((ids, index) => ({ ids, question: { prompt: `p${index}`, max_new_tokens: 10, ...question } })),
     imageTokenId: IMAGE,
     eosTokenIds: new Set([EOS]),
-    maxNewTokens: 10,
-    decodeText: (tokens) => tokens.map((id) => `<${id}>`).join(""),
+    speech,
+    recollection: new Recollection(),
+    pace: new Pace(0.02),
     onStage: () => {},
     onText: () => {},
+    onAnswer: (index, given) => (answers[index] = given),
     signal: new AbortController().signal,
-    ...options,
+    ...others,
   });
+  return { answers, ms };
 }
 
+const idsOf = ({ tokens }) => tokens.map(({ id }) => id);
+
 test("tokens follow the highest logits until one ends the answer", async () => {
-  const model = fakeModel([2, 4, EOS, 5]);
-  const { text, tokens, stopped, input_tokens: inputTokens, ms } = await decode(model);
-  assert.deepEqual(tokens.map(({ id }) => id), [2, 4, EOS]);
-  assert.deepEqual([text, stopped, inputTokens, ms.steps.length], ["<2><4>", "eos", 4, 2]);
-  assert.equal(tokens.at(-1).text, "");
+  const { answers } = await answer(fakeSessions(script([2, 4, EOS], 4)));
+  assert.deepEqual(idsOf(answers[0]), [2, 4, EOS]);
+  assert.deepEqual([answers[0].text, answers[0].stopped, answers[0].input_tokens], ["24", "eos", 4]);
+  assert.equal(answers[0].tokens.at(-1).text, "");
 });
 
-test("the answer stops at the limit", async () => {
-  const { tokens, stopped } = await decode(fakeModel([2, 4, 5, 6]), { maxNewTokens: 3 });
-  assert.deepEqual([tokens.length, stopped], [3, "length"]);
+test("the answer stops at the limit, also inside an accepted draft", async () => {
+  for (const most of [1, 2, 3, 5]) {
+    const question = { max_new_tokens: most, draft: { texts: ["2468"] } };
+    const { answers } = await answer(fakeSessions(script([2, 4, 6, 8, 2, 4, 6, 8], 4)), { question });
+    assert.deepEqual([idsOf(answers[0]).length, answers[0].stopped], [most, "length"]);
+  }
 });
 
-test("each step sees the whole sequence's mask and the states of the step before", async () => {
-  const model = fakeModel([2, 4, EOS]);
-  await decode(model);
-  assert.deepEqual(model.seen.steps.map(({ length }) => length), [4, 5, 6]);
-  assert.deepEqual(model.seen.steps[0].cached, []);
-  assert.deepEqual(model.seen.steps[1].cached, ["past_conv.0", "past_key_values.1.key"]);
-  assert.deepEqual(model.seen.embedded.slice(1), [[2], [4]]);
+test("whatever is drafted, the tokens are those of one step each", async () => {
+  let seed = 1;
+  const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+  let [steps, tokens] = [0, 0];
+  for (let round = 0; round < 400; round += 1) {
+    const salt = random(1000);
+    // Mostly a cycle, so that look-ups hit, with slips that depend on the whole sequence.
+    const next = (sequence) => {
+      const hash = sequence.reduce((all, id, index) => (all * 31 + id * (index + salt + 1)) % 9973, 7);
+      return hash % 7 === 0 ? hash % 6 : hash % 97 === 0 ? EOS : sequence.length % 5;
+    };
+    const plain = [PROMPT, [1, IMAGE, IMAGE, 2, 5]].map((prompt) => {
+      const said = [];
+      while (said.length < 40 && said.at(-1) !== EOS) said.push(next([...prompt, ...said]));
+      return said;
+    });
+    const text = () => Array.from({ length: 30 }, () => random(7)).join("");
+    const form = { before: "0", item: ["12", { values: [["0", "3", "34"]] }, "4"], between: "01", after: "2" };
+    const draft = { texts: [text(), "0123401234"], ...(round % 2 ? { form } : {}) };
+    const sessions = fakeSessions(next);
+    const { answers } = await answer(sessions, {
+      prompts: [PROMPT, [1, IMAGE, IMAGE, 2, 5]],
+      question: { max_new_tokens: 40, draft },
+      pace: new Pace([0, 0.02, 0.3][round % 3]),
+    });
+    assert.deepEqual(answers.map(idsOf), plain, `round ${round}`);
+    steps += sessions.seen.steps.length;
+    tokens += plain.flat().length;
+    assert.equal(FakeTensor.alive.size, 0);
+  }
+  assert.ok(steps < 0.8 * tokens, `${steps} steps for ${tokens} tokens`);
 });
+
+test("an accepted draft saves steps, and a rejected one costs no more than it must", async () => {
+  const tokens = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4];
+  const drafted = fakeSessions(script(tokens, 4));
+  await answer(drafted, { question: { max_new_tokens: 10, draft: { texts: ["0123401234"] } }, pace: new Pace(0) });
+  assert.ok(drafted.seen.steps.length <= 3, `${drafted.seen.steps.length} steps`);
+  const misled = fakeSessions(script(tokens, 4));
+  await answer(misled, { question: { max_new_tokens: 10, draft: { texts: ["5555566666"] } } });
+  assert.ok(misled.seen.steps.length <= 11, `${misled.seen.steps.length} steps`);
+});
+
+test("what prompts share is fed once, with the images", async () => {
+  const sessions = fakeSessions(script([EOS], 5));
+  await answer(sessions, { prompts: [[1, IMAGE, IMAGE, 3, 4], [1, IMAGE, IMAGE, 3, 5]] });
+  assert.deepEqual(sessions.seen.steps, [{ held: 0, fed: 4 }, { held: 4, fed: 1 }, { held: 4, fed: 1 }]);
+});
+
+test("what the first answer said is drafted for the second, and remembered for the next chip", async () => {
+  const recollection = new Recollection();
+  const tokens = [0, 1, 2, 3, 4, 5, 6, 8];
+  const count = async () => {
+    const sessions = fakeSessions((sequence) => tokens[sequence.length - 5] ?? EOS);
+    const prompts = [[1, IMAGE, IMAGE, 3, 4], [1, IMAGE, IMAGE, 3, 5]];
+    const { answers } = await answer(sessions, { prompts, recollection, pace: new Pace(0) });
+    return answers.map(({ ms }) => 1 + ms.steps.length);
+  };
+  const [first, second] = await count();
+  assert.ok(second < first, `${first}, then ${second} steps`);
+  const again = await count();
+  assert.ok(again[0] < first, `${first}, and ${again[0]} steps for the next chip`);
+});
+
+test("an answer may end with its list, but not with an empty one", async () => {
+  const characters = "[]{}:,0123\"a ".split("");
+  const listSpeech = {
+    encode: (text) => Array.from(text, (character) => 20 + characters.indexOf(character)),
+    decode: (ids) => ids.filter((id) => id >= 20).map((id) => characters[id - 20]).join(""),
+  };
+  const run = async (text) => {
+    const ids = listSpeech.encode(text);
+    const sessions = fakeSessions(() => 0);
+    sessions.decoder_model_merged.run = wide(sessions.decoder_model_merged.run, ids);
+    const { answers } = await answer(sessions, { speech: listSpeech, question: { max_new_tokens: 30, stop: "list" } });
+    return [answers[0].text, answers[0].stopped];
+  };
+  assert.deepEqual(await run("[1] 2"), ["[1]", "list"]);
+  assert.deepEqual(await run("[[1],[2]] 3"), ["[[1],[2]]", "list"]);
+  assert.deepEqual(await run('["]"] 3'), ['["]"]', "list"]);
+  assert.deepEqual(await run("[] 2"), ["[] 2", "eos"]);
+  assert.deepEqual(await run("1 [2]"), ["1 [2]", "eos"]);
+});
+
+/** A decoder with a larger vocabulary that says the given ids. */
+function wide(run, ids) {
+  return async (feeds) => {
+    const outputs = await run(feeds);
+    const held = feeds["past_key_values.1.key"].sequence?.length ?? 0;
+    const positions = feeds.inputs_embeds.dims[1];
+    const logits = new Float32Array(positions * 40);
+    for (let position = 0; position < positions; position += 1) {
+      logits[position * 40 + (ids[held + position + 1 - PROMPT.length] ?? EOS)] = 4;
+    }
+    return { ...outputs, logits: new FakeTensor("float32", logits, [1, positions, 40]) };
+  };
+}
 
 test("image tokens take the image features, in order", async () => {
-  const model = fakeModel([EOS]);
-  await decode(model);
-  assert.deepEqual(model.seen.prefix, [1, 1, 5, 5, 5, 5, 3, 3]);
-  await assert.rejects(decode(fakeModel([EOS], { features: 3 })), /expected 2 image features/);
+  const tensor = (values, dims) => ({ data: Float32Array.from(values), dims });
+  const embeddings = tensor([1, 1, 9, 9, 2, 2, 9, 9], [1, 4, 2]);
+  placeFeatures(embeddings, tensor([5, 6, 7, 8], [2, 2]), [1, IMAGE, 2, IMAGE], IMAGE);
+  assert.deepEqual(Array.from(embeddings.data), [1, 1, 5, 6, 2, 2, 7, 8]);
+  await assert.rejects(answer(fakeSessions(() => EOS, { features: 3 })), /expected 3 image features.*got 2|expected 2.*got 3/);
 });
 
 test("nothing stays in graphics memory, however the run ends", async () => {
-  await decode(fakeModel([2, 4, EOS]));
+  const next = script([2, 4, 5, 2, 4, 5, EOS], 4);
+  await answer(fakeSessions(next));
   assert.equal(FakeTensor.alive.size, 0);
-  await assert.rejects(decode(fakeModel([2, 4, EOS], { failAt: 2 })), /run failed/);
-  assert.equal(FakeTensor.alive.size, 0);
+  for (const failAt of [0, 1, 2, 3]) {
+    await assert.rejects(answer(fakeSessions(next, { failAt })), /run failed/);
+    assert.equal(FakeTensor.alive.size, 0);
+  }
   const stop = new AbortController();
-  await assert.rejects(decode(fakeModel([2, 4, EOS]), { signal: stop.signal, onText: () => stop.abort() }));
+  await assert.rejects(answer(fakeSessions(next), { signal: stop.signal, onText: () => stop.abort() }));
   assert.equal(FakeTensor.alive.size, 0);
 });
 
 test("a stop takes effect before the next step", async () => {
   const stop = new AbortController();
-  const model = fakeModel([2, 2, 2, 2, 2]);
-  const onText = (_, count) => count === 2 && stop.abort();
-  await assert.rejects(decode(model, { signal: stop.signal, onText }), { name: "AbortError" });
-  assert.equal(model.seen.steps.length, 2);
+  const sessions = fakeSessions(script([2, 3, 5, 6, 8, 2, 4], 4));
+  const onText = (_, __, count) => count >= 2 && stop.abort();
+  await assert.rejects(answer(sessions, { signal: stop.signal, onText }), { name: "AbortError" });
+  assert.equal(sessions.seen.steps.length, 3);
 });
 
 test("messages that arrive during a step are handled before the next one", async () => {
   const { port1, port2 } = new MessageChannel();
   const stop = new AbortController();
   port1.onmessage = () => stop.abort();
-  const model = fakeModel(Array(50).fill(2));
-  const onText = (_, count) => count === 3 && port2.postMessage("stop");
-  await assert.rejects(decode(model, { signal: stop.signal, onText, maxNewTokens: 50 }), { name: "AbortError" });
-  assert.ok(model.seen.steps.length <= 5, `${model.seen.steps.length} steps`);
+  const sessions = fakeSessions((sequence) => (sequence.length * 7919) % 6);
+  const onText = (_, __, count) => count > 3 && port2.postMessage("stop");
+  const options = { signal: stop.signal, onText, question: { max_new_tokens: 50 } };
+  await assert.rejects(answer(sessions, options), { name: "AbortError" });
+  assert.ok(sessions.seen.steps.length <= 8, `${sessions.seen.steps.length} steps`);
   port1.close();
 });
 
 test("a character spread over tokens appears with the last of them, and the pieces join to the text", async () => {
   const bytes = { 2: [0xe2], 3: [0x9c], 4: [0x93], 5: [0x61] };
-  const decodeText = (ids) => new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => bytes[id])));
-  const whole = await decode(fakeModel([5, 2, 3, 4, 5, EOS]), { decodeText });
+  const decode = (ids) => new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => bytes[id] ?? [])));
+  const options = { speech: { encode: () => [], decode } };
+  const whole = (await answer(fakeSessions(script([5, 2, 3, 4, 5, EOS], 4)), options)).answers[0];
   assert.deepEqual(whole.tokens.map(({ text }) => text), ["a", "", "", "✓", "a", ""]);
   assert.equal(whole.text, "a✓a");
-  const cut = await decode(fakeModel([5, 2, 3]), { decodeText, maxNewTokens: 3 });
+  const cut = (await answer(fakeSessions(script([5, 2, 3], 4)), { ...options, question: { max_new_tokens: 3 } })).answers[0];
   assert.equal(cut.tokens.map(({ text }) => text).join(""), cut.text);
   assert.ok(cut.text.startsWith("a\ufffd"));
 });
 
-test("the probability is the softmax of the chosen logit", () => {
-  const { id, probability } = choose(Float32Array.of(0, Math.log(3), 0));
+test("a replay goes the way of real choices, with its own tokens", async () => {
+  const steer = (choice, _, position) => ({ ...choice, id: [3, 4, 5, EOS][position] });
+  const { answers } = await answer(fakeSessions(() => 2), { steer, question: { draft: { texts: ["345"] } } });
+  assert.deepEqual(idsOf(answers[0]), [3, 4, 5, EOS]);
+});
+
+test("the probability is the softmax of the chosen logit, the runner-up's that of the next", () => {
+  const { id, probability, runnerUp } = choose(Float32Array.of(0, Math.log(3), Math.log(1.5)));
   assert.equal(id, 1);
-  assert.ok(Math.abs(probability - 0.6) < 1e-6);
+  assert.ok(Math.abs(probability - 3 / 5.5) < 1e-6);
+  assert.ok(Math.abs(runnerUp - 1.5 / 5.5) < 1e-6);
   assert.equal(choose(Float32Array.of(1000, 999)).id, 0);
   assert.equal(choose(Float32Array.of(2, 2, 1)).id, 0, "the first of equals");
+  const tie = choose(Float32Array.of(2, 2, -1000));
+  assert.equal(tie.probability, tie.runnerUp);
 });
 
 test("logits that are no numbers are an error, not an answer", () => {

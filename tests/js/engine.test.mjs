@@ -67,8 +67,7 @@ const generate = (id, side = 2) => ({
   id,
   timeout_ms: 1000,
   images: [{ width: side, height: side, channels: 3 }],
-  prompt: "What is this?",
-  max_new_tokens: 8,
+  prompts: [{ prompt: "What is this?", max_new_tokens: 8 }],
 });
 const pixels = (side = 2) => [new Uint8Array(side * side * 3)];
 const loaded = (id) => ({ type: "loaded", id, device: DEVICE, dtype: DTYPE, ms: 1 });
@@ -249,8 +248,9 @@ const malformed = {
   "no buffer": [generate("a"), []],
   "a short buffer": [generate("a"), [new Uint8Array(11)]],
   "four channels": [{ ...generate("a"), images: [{ width: 2, height: 2, channels: 4 }] }, [new Uint8Array(16)]],
-  "no prompt": [{ ...generate("a"), prompt: undefined }, pixels()],
-  "no tokens": [{ ...generate("a"), max_new_tokens: 0 }, pixels()],
+  "no prompts": [{ ...generate("a"), prompts: [] }, pixels()],
+  "no prompt": [{ ...generate("a"), prompts: [{ max_new_tokens: 8 }] }, pixels()],
+  "no tokens": [{ ...generate("a"), prompts: [{ prompt: "What?", max_new_tokens: 0 }] }, pixels()],
 };
 for (const [name, [message, images]] of Object.entries(malformed)) {
   test(`a request with ${name} fails as InvalidMessage without reaching the worker`, () => {

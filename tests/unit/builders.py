@@ -1,5 +1,6 @@
 """A small world for tests of whole runs: a generated scene, and services that are plain functions."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -12,7 +13,7 @@ from galamsey.geo import Grid, PointXY, to_lonlat
 from galamsey.models import DEMO, Plan
 from galamsey.pipeline import Request, Services
 from galamsey.prompts import DESCRIPTION, HIGH_RECALL
-from galamsey.protocol import Answer
+from galamsey.protocol import Answer, Answered, Grown
 from galamsey.scenes import BANDS, PRACTICE, SCL, Period, Scene
 from galamsey.state import ModelStage, ModelState
 from tools.landscape.chip import generate_chip
@@ -63,7 +64,7 @@ def scene_of(name: str, day: int = 1, *, cloud_percent: float = 3.0) -> Scene:
 
 
 def answer_of(text: str) -> Answer:
-    return Answer(text=text, tokens=(), complete=True, input_tokens=285, ms={})
+    return Answer(text=text, tokens=(), complete=True, input_tokens=285)
 
 
 @dataclass(kw_only=True)
@@ -91,7 +92,7 @@ class World:
             search=self.search,
             read_header=self.read_header,
             read_window=self.read_window,
-            generate=self.generate,
+            ask=self.ask,
             seconds=self.seconds,
             breathe=self.breathe,
         )
@@ -124,6 +125,25 @@ class World:
         scl = np.full((128, 128), 4, np.uint8)
         scl[: self.cloudy.get(name, 0)] = 9
         return scl
+
+    async def ask(self, composites, questions):
+        """Answer question by question; what an answer grows by is heard before its end."""
+        heard = asyncio.Queue()
+        for index, question in enumerate(questions):
+
+            def grow(text, index=index):
+                heard.put_nowait(Grown(question=index, text=text))
+
+            answering = asyncio.ensure_future(
+                self.generate(composites, question.prompt, question.max_new_tokens, grow),
+            )
+            answering.add_done_callback(lambda _: heard.put_nowait(None))
+            try:
+                while (one := await heard.get()) is not None:
+                    yield one
+                yield Answered(question=index, answer=await answering)
+            finally:
+                answering.cancel()
 
     async def generate(self, composites, prompt, max_new_tokens, grow):
         kind = "describe" if prompt == DESCRIPTION else "detect"

@@ -10,8 +10,8 @@ PACKAGE = SOURCE / "galamsey"
 EDGE = PACKAGE / "browser"
 
 ORDER = (
-    "errors", "geo", "coordinates", "places", "scenes", "chips", "composites", "prompts", "models", "detections",
-    "sites", "protocol", "pipeline", "state", "links", "wording", "records",
+    "errors", "geo", "coordinates", "places", "scenes", "chips", "composites", "prompts", "drafts", "models",
+    "detections", "sites", "protocol", "pipeline", "state", "links", "wording", "records",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

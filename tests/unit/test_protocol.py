@@ -7,19 +7,23 @@ from jsonschema import Draft202012Validator
 
 from galamsey.composites import Composite
 from galamsey.detections import Token
+from galamsey.drafts import Question, description, detection
 from galamsey.errors import EngineError
 from galamsey.models import DEMO, FULL, SESSIONS, Plan
-from galamsey.prompts import DESCRIPTION, MAX_NEW_TOKENS
+from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, MAX_NEW_TOKENS
 from galamsey.protocol import (
     TERMINAL,
     Adapter,
-    Answer,
+    Answered,
+    Generated,
+    Grown,
     Loaded,
     Progress,
     cancel_request,
     generate_request,
     load_request,
     probe_request,
+    read_heard,
     read_progress,
     read_terminal,
 )
@@ -48,7 +52,7 @@ REQUESTS = {
     "probe": probe_request("p1"),
     "load demo": load_request("l1", DEMO, WEBGPU, page_url=PAGE),
     "load full": load_request("l2", FULL, WASM, page_url=PAGE),
-    "generate": generate_request("g1", [PICTURE, PICTURE], DESCRIPTION, max_new_tokens=MAX_NEW_TOKENS),
+    "generate": generate_request("g1", [PICTURE, PICTURE], (detection(GROUNDING_AS_TRAINED), description())),
     "cancel": cancel_request("g1"),
 }
 
@@ -114,19 +118,29 @@ def test_only_a_foreign_model_is_kept_in_the_model_cache():
 
 def test_a_question_describes_its_pictures_in_order():
     wide = Composite(name="x", pixels=np.zeros((4, 8, 3), np.uint8))
-    message = generate_request("g1", [PICTURE, wide], "What?", max_new_tokens=7)
+    message = generate_request("g1", [PICTURE, wide], [Question(prompt="What?", max_new_tokens=7)])
 
     assert message["images"] == [
         {"width": 96, "height": 128, "channels": 3},
         {"width": 8, "height": 4, "channels": 3},
     ]
-    assert (message["prompt"], message["max_new_tokens"]) == ("What?", 7)
+    assert message["prompts"] == [{"prompt": "What?", "max_new_tokens": 7, "draft": {}}]
+
+
+def test_the_questions_about_a_chip_keep_their_order_their_ends_and_their_drafts():
+    boxes, prose = REQUESTS["generate"]["prompts"]
+
+    assert (boxes["prompt"], boxes["stop"], boxes["max_new_tokens"]) == (GROUNDING_AS_TRAINED, "list", MAX_NEW_TOKENS)
+    assert boxes["draft"]["form"]["item"][0] == '{"label": "mining_pit", "bbox": ['
+    assert boxes["draft"]["form"]["item"][1]["like"] == 4
+    assert (prose["prompt"], "stop" in prose) == (DESCRIPTION, False)
+    assert prose["draft"]["texts"]
 
 
 def test_an_alpha_channel_never_passes_the_schema():
     alpha = Composite(name="x", pixels=np.zeros((4, 8, 4), np.uint8))
 
-    assert not VALIDATOR.is_valid(generate_request("g1", [alpha], "What?", max_new_tokens=7))
+    assert not VALIDATOR.is_valid(generate_request("g1", [alpha], [Question(prompt="What?")]))
 
 
 def test_the_terminal_answers_are_those_of_the_schema():
@@ -145,23 +159,35 @@ def test_a_loaded_model_tells_where_its_decoder_runs():
     assert read_terminal(golden("loaded")) == Loaded(device="webgpu", dtype="fp32", ms=1830.5)
 
 
-def test_an_answer_carries_text_tokens_and_times():
-    answer = read_terminal(golden("generated"))
+def test_an_answer_carries_text_tokens_and_how_clear_they_were():
+    heard = read_heard(golden("answered"))
 
-    assert isinstance(answer, Answer)
-    assert answer.text == "Two squares."
-    assert answer.tokens[1] == Token(text=" squares", probability=0.71)
-    assert "".join(token.text for token in answer.tokens) == answer.text
-    assert answer.complete
-    assert answer.input_tokens == 147
-    assert answer.ms == {"preprocess": 6.1, "vision": 40.2, "prefill": 85.7, "decode": 55.3, "total": 187.9}
+    assert isinstance(heard, Answered)
+    assert heard.question == 1
+    assert heard.answer.text == "Two squares."
+    assert heard.answer.tokens[1] == Token(text=" squares", probability=0.71, runner_up=0.2)
+    assert "".join(token.text for token in heard.answer.tokens) == heard.answer.text
+    assert heard.answer.complete
+    assert (heard.answer.input_tokens, heard.answer.steps) == (147, 3)
 
 
-def test_an_answer_ended_by_the_limit_is_not_complete():
-    answer = read_terminal(golden("generated") | {"stopped": "length"})
+@pytest.mark.parametrize(("stopped", "complete"), [("eos", True), ("list", True), ("length", False)])
+def test_only_an_answer_ended_by_the_limit_is_not_complete(stopped, complete):
+    message = golden("answered")
+    heard = read_heard(message | {"answer": message["answer"] | {"stopped": stopped}})
 
-    assert isinstance(answer, Answer)
-    assert not answer.complete
+    assert isinstance(heard, Answered)
+    assert heard.answer.complete is complete
+
+
+def test_what_an_answer_grows_by_names_its_question():
+    assert read_heard(golden("text")) == Grown(question=1, text="Two squares")
+    assert read_heard(golden("stage")) is None
+
+
+def test_the_end_of_all_answers_tells_where_the_time_went():
+    ms = {"preprocess": 6.1, "vision": 40.2, "prefix": 44.0, "total": 187.9}
+    assert read_terminal(golden("generated")) == Generated(ms=ms)
 
 
 def test_a_cancelled_request_has_no_answer():
@@ -175,7 +201,7 @@ def test_a_failure_is_raised_with_the_engine_s_name_for_it():
     assert caught.value.name == "MissingFile"
 
 
-@pytest.mark.parametrize("name", ["progress", "stage", "text"])
+@pytest.mark.parametrize("name", ["progress", "stage", "text", "answered"])
 def test_what_is_not_terminal_is_refused_as_a_terminal_answer(name):
     with pytest.raises(EngineError, match=f"expected a terminal answer, got '{name}'") as caught:
         read_terminal(golden(name))

@@ -15,19 +15,23 @@ from galamsey.errors import EngineError
 from galamsey.protocol import (
     TERMINAL,
     Adapter,
-    Answer,
+    Answered,
+    Generated,
+    Grown,
     Loaded,
     cancel_request,
     generate_request,
     load_request,
     probe_request,
+    read_heard,
     read_terminal,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from galamsey.composites import Composite
+    from galamsey.drafts import Question
     from galamsey.models import Model, Plan
 
 
@@ -57,7 +61,7 @@ class ModelClient:
         message: Mapping[str, Any],
         composites: Sequence[Composite] = (),
         listener: Callable[[Mapping[str, Any]], None] | None = None,
-    ) -> Adapter | Loaded | Answer:
+    ) -> Adapter | Loaded | Generated:
         request_id = message["id"]
         async with self._turn:
             answer = asyncio.get_running_loop().create_future()
@@ -98,17 +102,26 @@ class ModelClient:
             raise EngineError("InvalidMessage", f"expected a loaded model, got {type(result).__name__}")
         return result
 
-    async def generate(
-        self, composites: Sequence[Composite], prompt: str, max_new_tokens: int, on_text: Callable[[str], None]
-    ) -> Answer:
-        """Return the model's greedy answer; ``on_text`` gets the text so far."""
+    async def ask(
+        self, composites: Sequence[Composite], questions: Sequence[Question]
+    ) -> AsyncGenerator[Grown | Answered, None]:
+        """Yield the greedy answers to questions about one chip, as they grow."""
+        heard: asyncio.Queue[Grown | Answered | None] = asyncio.Queue()
 
         def listen(message: Mapping[str, Any]) -> None:
-            if message["type"] == "text":
-                on_text(str(message["text"]))
+            if (one := read_heard(message)) is not None:
+                heard.put_nowait(one)
 
-        request = generate_request(self._next_id("generate"), composites, prompt, max_new_tokens=max_new_tokens)
-        result = await self._ask(request, composites, listen)
-        if not isinstance(result, Answer):
-            raise EngineError("InvalidMessage", f"expected an answer, got {type(result).__name__}")
-        return result
+        request = generate_request(self._next_id("generate"), composites, questions)
+        asking = asyncio.ensure_future(self._ask(request, composites, listen))
+        asking.add_done_callback(lambda _: heard.put_nowait(None))
+        try:
+            while (one := await heard.get()) is not None:
+                yield one
+            result = await asking
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait({asking})
+        if not isinstance(result, Generated):
+            raise EngineError("InvalidMessage", f"expected answers, got {type(result).__name__}")

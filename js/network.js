@@ -1,0 +1,159 @@
+/** The model's three sessions, run directly: images to features, ids to embeddings, embeddings to choices and states. */
+
+import { choose } from "./choice.js";
+
+/** @import { Choice } from "./choice.js" */
+
+/**
+ * @typedef {object} OrtTensor the runtime's own tensor
+ * @property {string} type
+ * @property {readonly number[]} dims
+ * @property {ArrayLike<number | bigint>} data only of those that lie in main memory
+ * @property {() => void} dispose
+ */
+/** @typedef {new (type: string, data: unknown, dims: readonly number[]) => OrtTensor} TensorType */
+/**
+ * @typedef {object} Session
+ * @property {readonly string[]} inputNames
+ * @property {readonly string[]} outputNames
+ * @property {readonly { name: string, type?: string, shape?: readonly (number | string)[] }[]} inputMetadata
+ * @property {(feeds: Record<string, OrtTensor>, fetches?: readonly string[]) => Promise<Record<string, OrtTensor>>} run
+ */
+/** @typedef {{ vision_encoder: Session, embed_tokens: Session, decoder_model_merged: Session }} Sessions */
+/** @typedef {Record<string, OrtTensor>} States what the decoder remembers of a sequence, by the names of its inputs */
+
+/** Name of the input by which a decoder computes the last positions' logits alone. */
+const KEPT = "num_logits_to_keep";
+
+export class Network {
+  #sessions;
+  #Tensor;
+  /** @type {Record<string, string>} the decoder's input for each output that it takes back */
+  #pastNames;
+
+  /**
+   * @param {Sessions} sessions
+   * @param {TensorType} Tensor
+   */
+  constructor(sessions, Tensor) {
+    this.#sessions = sessions;
+    this.#Tensor = Tensor;
+    const names = sessions.decoder_model_merged.outputNames.filter((name) => name.startsWith("present"));
+    this.#pastNames = Object.fromEntries(names.map((name) => [name, pastName(name)]));
+  }
+
+  /**
+   * @param {Record<string, OrtTensor>} images what the processor makes of them
+   * @returns {Promise<OrtTensor>} (image tokens, hidden size), of all images one after the other
+   */
+  async see(images) {
+    const { image_features: features } = await this.#sessions.vision_encoder.run(images);
+    if (features === undefined) throw new Error("expected image_features from the vision encoder");
+    return features;
+  }
+
+  /**
+   * @param {readonly (readonly number[])[]} rows token ids, equally many in each
+   * @returns {Promise<OrtTensor>} (rows, tokens, hidden size)
+   */
+  async embed(rows) {
+    const width = rows[0]?.length ?? 0;
+    const ids = new this.#Tensor("int64", BigInt64Array.from(rows.flat(), BigInt), [rows.length, width]);
+    const { inputs_embeds: embeddings } = await this.#sessions.embed_tokens.run({ input_ids: ids });
+    if (embeddings === undefined) throw new Error("expected inputs_embeds from the embedding");
+    return embeddings;
+  }
+
+  /**
+   * @param {number} rows
+   * @returns {States} of empty sequences
+   */
+  emptyStates(rows) {
+    /** @type {States} */
+    const states = {};
+    for (const { name, type = "float32", shape = [] } of this.#sessions.decoder_model_merged.inputMetadata) {
+      if (!name.startsWith("past")) continue;
+      const dims = shape.map((size, axis) => (axis === 0 ? rows : typeof size === "number" && size > 0 ? size : 0));
+      const length = dims.reduce((all, one) => all * one, 1);
+      states[name] = new this.#Tensor(type, type === "float16" ? halfFloats(length) : new Float32Array(length), dims);
+    }
+    return states;
+  }
+
+  /**
+   * Run the decoder over new positions. The states it starts from stay as they are.
+   *
+   * @param {States} states
+   * @param {OrtTensor} embeddings (rows, new positions, hidden size)
+   * @param {number} length of the sequences, the new positions included
+   * @param {number} kept how many of the last positions to choose a token for
+   * @returns {Promise<{ choices: Choice[][], states: States }>} choices by row
+   */
+  async step(states, embeddings, length, kept) {
+    const decoder = this.#sessions.decoder_model_merged;
+    const [rows = 1, positions = 1] = embeddings.dims;
+    /** @type {Record<string, OrtTensor>} */
+    const feeds = {
+      ...states,
+      inputs_embeds: embeddings,
+      attention_mask: new this.#Tensor("int64", new BigInt64Array(rows * length).fill(1n), [rows, length]),
+    };
+    if (decoder.inputNames.includes(KEPT)) feeds[KEPT] = new this.#Tensor("int64", BigInt64Array.of(BigInt(kept)), []);
+    const outputs = await decoder.run(feeds);
+    /** @type {States} */
+    const next = {};
+    for (const [name, past] of Object.entries(this.#pastNames)) next[past] = /** @type {OrtTensor} */ (outputs[name]);
+    try {
+      return { choices: readChoices(outputs, rows, positions, kept), states: next };
+    } catch (error) {
+      dispose(next);
+      throw error;
+    }
+  }
+}
+
+/**
+ * @param {States | null} states
+ */
+export function dispose(states) {
+  for (const tensor of Object.values(states ?? {})) tensor.dispose();
+}
+
+/**
+ * @param {Record<string, OrtTensor>} outputs
+ * @param {number} rows
+ * @param {number} positions
+ * @param {number} kept
+ */
+function readChoices({ logits }, rows, positions, kept) {
+  if (logits === undefined) throw new Error("expected logits from the decoder");
+  const [, given = positions, vocabulary = 0] = logits.dims;
+  const values = /** @type {Float32Array} */ (logits.data);
+  /** @type {Choice[][]} */
+  const choices = [];
+  for (let row = 0; row < rows; row += 1) {
+    const line = [];
+    for (let position = given - kept; position < given; position += 1) {
+      const start = (row * given + position) * vocabulary;
+      line.push(choose(values.subarray(start, start + vocabulary)));
+    }
+    choices.push(line);
+  }
+  logits.dispose();
+  return choices;
+}
+
+/** @param {number} length */
+function halfFloats(length) {
+  const type = /** @type {typeof Uint16Array} */ (/** @type {any} */ (globalThis).Float16Array ?? Uint16Array);
+  return new type(length);
+}
+
+/**
+ * The decoder's input that takes what it put out under this name.
+ *
+ * @param {string} name `present_conv.0` or `present.2.key`
+ */
+function pastName(name) {
+  return name.startsWith("present_") ? name.replace("present_", "past_") : name.replace("present", "past_key_values");
+}
