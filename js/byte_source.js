@@ -44,6 +44,11 @@ export class ByteSource {
   headerBytes = 0;
   /** Bytes that crossed the network for everything else. */
   bodyBytes = 0;
+  /** Address of the file. */
+  get url() {
+    return this.#url;
+  }
+
   /** @type {Promise<ArrayBuffer> | null} the file's first bytes, or all of it */
   #start = null;
   /** @type {Piece[]} */
@@ -181,7 +186,9 @@ export class ByteSource {
   /** @param {Response} response */
   #check(response) {
     if (response.status !== 200 && response.status !== 206) {
-      throw failure("HttpError", `${this.#url}: expected bytes, got ${response.status} ${response.statusText}`.trim());
+      const { status, statusText } = response;
+      const details = { status, retryAfter: response.headers.get("Retry-After") };
+      throw failure("HttpError", `${this.#url}: expected bytes, got ${status} ${statusText}`.trim(), details);
     }
     if (response.headers.get("Content-Type")?.startsWith("text/html")) {
       throw failure("HttpError", `${this.#url}: expected a raster, got a page of HTML`);

@@ -45,7 +45,7 @@ function startWorker() {
   started.onmessage = ({ data: { requestId, result, error } }) => {
     const request = waiting.get(requestId);
     waiting.delete(requestId);
-    if (error) request?.reject(failure(error.name, error.message));
+    if (error) request?.reject(failure(error.name, error.message, error.details));
     else request?.resolve(result);
   };
   started.onerror = (event) => failAll(`the raster reader stopped: ${event.message || "its script could not be loaded"}`);
@@ -77,7 +77,8 @@ export function readHeader(url, requestId) {
 }
 
 /**
- * Read a window of the first band. Rejects as `readHeader` does, and with OutOfBounds.
+ * Read a window of the first band. Rejects as `readHeader` does, and with OutOfBounds. An HttpError carries `status` and,
+ * where the host says it, `retryAfter`.
  *
  * @param {string} url
  * @param {number} colOff
@@ -89,6 +90,22 @@ export function readHeader(url, requestId) {
  */
 export function readWindow(url, colOff, rowOff, width, height, requestId) {
   return ask({ type: "window", url, numbers: [colOff, rowOff, width, height] }, requestId);
+}
+
+/**
+ * Read a window of the first band from the overview that is coarsest within a factor. Rejects as `readWindow` does.
+ *
+ * @param {string} url
+ * @param {number} colOff in pixels of the full image, as the rest
+ * @param {number} rowOff
+ * @param {number} width
+ * @param {number} height
+ * @param {number} factor most pixels of the full image along an edge of one of the overview
+ * @param {string} requestId
+ * @returns {Promise<RasterWindow | null>} of the overview's pixels; null where its tiles are too large for a preview
+ */
+export function readPreview(url, colOff, rowOff, width, height, factor, requestId) {
+  return ask({ type: "preview", url, numbers: [colOff, rowOff, width, height, factor] }, requestId);
 }
 
 /**

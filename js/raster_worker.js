@@ -5,13 +5,17 @@ import { ByteSource } from "./byte_source.js";
 import { describe, failure } from "./failure.js";
 
 /** @import { RasterHeader, RasterWindow } from "./raster.js" */
-/** @typedef {{ source: ByteSource, image: import("geotiff").GeoTIFFImage, header: RasterHeader }} OpenRaster */
+/** @typedef {import("geotiff").GeoTIFFImage} Image */
+/** @typedef {{ source: ByteSource, tiff: import("geotiff").GeoTIFF, image: Image, header: RasterHeader }} OpenRaster */
 
 /** Headers kept open; a scene has seven files. */
 const MAX_OPEN = 64;
 
 /** A tile larger than this once decoded is refused: no sensible raster has one, a malicious one may. */
 const MAX_TILE_BYTES = 128 * 2 ** 20;
+
+/** A preview whose tiles take more is not worth having. */
+const MAX_PREVIEW_BYTES = 160 * 1024;
 
 /** @type {Map<string, OpenRaster>} by URL, the most recently used last */
 const open = new Map();
@@ -49,6 +53,7 @@ async function openRaster(url, signal) {
   const type = image.getArrayForSample(0, 1);
   return {
     source,
+    tiff,
     image,
     header: {
       width: image.getWidth(),
@@ -92,16 +97,17 @@ async function readHeader(url, signal) {
 /**
  * Where the tiles are stored that intersect a window. A tile that holds nothing but nodata may not be stored at all.
  *
- * @param {OpenRaster} raster
+ * @param {Image} image
  * @param {number[]} window left, top, right, bottom in pixels
  * @returns {Promise<import("./byte_source.js").Slice[]>}
  */
-async function storedTiles({ image, header }, [left = 0, top = 0, right = 0, bottom = 0]) {
+async function storedTiles(image, [left = 0, top = 0, right = 0, bottom = 0]) {
   const kind = image.isTiled ? "Tile" : "Strip";
-  const across = Math.ceil(header.width / header.tile_width);
+  const [tileWidth, tileHeight] = [image.getTileWidth(), image.getTileHeight()];
+  const across = Math.ceil(image.getWidth() / tileWidth);
   const tiles = [];
-  for (let row = Math.floor(top / header.tile_height); row * header.tile_height < bottom; row++) {
-    for (let col = Math.floor(left / header.tile_width); col * header.tile_width < right; col++) {
+  for (let row = Math.floor(top / tileHeight); row * tileHeight < bottom; row++) {
+    for (let col = Math.floor(left / tileWidth); col * tileWidth < right; col++) {
       const index = row * across + col;
       const offset = Number(await image.fileDirectory.loadValueIndexed(`${kind}Offsets`, index));
       const length = Number(await image.fileDirectory.loadValueIndexed(`${kind}ByteCounts`, index));
@@ -113,44 +119,104 @@ async function storedTiles({ image, header }, [left = 0, top = 0, right = 0, bot
 }
 
 /**
+ * @param {OpenRaster} raster
+ * @param {Image} image the full one or an overview
+ * @param {number[]} window left, top, right, bottom in the image's pixels
+ * @param {AbortSignal} signal
+ * @param {number} [maxBytes] that its tiles may take
+ * @returns {Promise<RasterWindow | null>} null where they take more
+ */
+async function readFrom({ source, header }, image, window, signal, maxBytes = Infinity) {
+  const [left = 0, top = 0, right = 0, bottom = 0] = window;
+  const before = source.bodyBytes;
+  const tiles = await storedTiles(image, window);
+  const tileBytes = tiles.reduce((sum, { length }) => sum + length, 0);
+  if (tileBytes > maxBytes) return null;
+  const release = await source.hold(tiles, signal);
+  try {
+    const [data] = /** @type {import("geotiff").TypedArray[]} */ (await image.readRasters({ window, samples: [0], signal }));
+    if (data === undefined) throw failure("CorruptRaster", `${source.url}: expected one band, got none`);
+    return {
+      width: right - left,
+      height: bottom - top,
+      dtype: header.dtype,
+      data: new Uint8Array(/** @type {ArrayBuffer} */ (data.buffer), data.byteOffset, data.byteLength),
+      bytes_read: source.bodyBytes - before,
+      tile_bytes: tileBytes,
+      header_bytes: source.headerBytes,
+    };
+  } finally {
+    release();
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {RasterHeader} header
+ * @param {number} colOff
+ * @param {number} rowOff
+ * @param {number} width
+ * @param {number} height
+ */
+function checkInside(url, header, colOff, rowOff, width, height) {
+  const whole = [colOff, rowOff, width, height].every(Number.isInteger) && colOff >= 0 && rowOff >= 0 && width > 0 && height > 0;
+  if (whole && colOff + width <= header.width && rowOff + height <= header.height) return;
+  throw failure(
+    "OutOfBounds",
+    `${url}: expected a window within ${header.width} x ${header.height} px, ` +
+      `got ${width} x ${height} px at column ${colOff}, row ${rowOff}`,
+  );
+}
+
+/**
  * @param {string} url
  * @param {AbortSignal} signal
  * @param {number} colOff
  * @param {number} rowOff
  * @param {number} width
  * @param {number} height
- * @returns {Promise<RasterWindow>}
+ * @returns {Promise<RasterWindow | null>}
  */
 async function readWindow(url, signal, colOff, rowOff, width, height) {
   const raster = await cachedRaster(url, signal);
-  const { image, source, header } = raster;
-  const window = [colOff, rowOff, colOff + width, rowOff + height];
-  const inside = window.every(Number.isInteger) && colOff >= 0 && rowOff >= 0 && width > 0 && height > 0 && colOff + width <= header.width;
-  if (!inside || rowOff + height > header.height) {
-    throw failure(
-      "OutOfBounds",
-      `${url}: expected a window within ${header.width} x ${header.height} px, ` +
-        `got ${width} x ${height} px at column ${colOff}, row ${rowOff}`,
-    );
+  checkInside(url, raster.header, colOff, rowOff, width, height);
+  return readFrom(raster, raster.image, [colOff, rowOff, colOff + width, rowOff + height], signal);
+}
+
+/**
+ * @param {OpenRaster} raster
+ * @param {number} factor
+ * @returns {Promise<Image>} the coarsest overview within the factor, or the full image
+ */
+async function overviewWithin({ tiff, image }, factor) {
+  let best = image;
+  for (let index = 1; index < (await tiff.getImageCount()); index++) {
+    const other = await tiff.getImage(index);
+    const coarser = other.getWidth() < best.getWidth() && other.getSamplesPerPixel() === image.getSamplesPerPixel();
+    if (coarser && image.getWidth() / other.getWidth() < factor + 0.5) best = other;
   }
-  const before = source.bodyBytes;
-  const tiles = await storedTiles(raster, window);
-  const release = await source.hold(tiles, signal);
-  try {
-    const [data] = /** @type {import("geotiff").TypedArray[]} */ (await image.readRasters({ window, samples: [0], signal }));
-    if (data === undefined) throw failure("CorruptRaster", `${url}: expected one band, got none`);
-    return {
-      width,
-      height,
-      dtype: header.dtype,
-      data: new Uint8Array(/** @type {ArrayBuffer} */ (data.buffer), data.byteOffset, data.byteLength),
-      bytes_read: source.bodyBytes - before,
-      tile_bytes: tiles.reduce((sum, { length }) => sum + length, 0),
-      header_bytes: source.headerBytes,
-    };
-  } finally {
-    release();
-  }
+  return best;
+}
+
+/**
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @param {number} colOff
+ * @param {number} rowOff
+ * @param {number} width
+ * @param {number} height
+ * @param {number} factor
+ * @returns {Promise<RasterWindow | null>}
+ */
+async function readPreview(url, signal, colOff, rowOff, width, height, factor) {
+  const raster = await cachedRaster(url, signal);
+  checkInside(url, raster.header, colOff, rowOff, width, height);
+  const overview = await overviewWithin(raster, factor);
+  const [across, down] = [raster.header.width / overview.getWidth(), raster.header.height / overview.getHeight()];
+  const window = [colOff / across, rowOff / down, (colOff + width) / across, (rowOff + height) / down];
+  const [left = 0, top = 0, right = 0, bottom = 0] = window.map(Math.round);
+  const inside = [left, top, Math.max(right, left + 1), Math.max(bottom, top + 1)];
+  return readFrom(raster, overview, inside, signal, MAX_PREVIEW_BYTES);
 }
 
 self.onmessage = async ({ data: { type, requestId, url, numbers } }) => {
@@ -164,13 +230,15 @@ self.onmessage = async ({ data: { type, requestId, url, numbers } }) => {
     if (type === "header") {
       self.postMessage({ requestId, result: await readHeader(url, controller.signal) });
     } else {
-      const [colOff, rowOff, width, height] = numbers;
-      const result = await readWindow(url, controller.signal, colOff, rowOff, width, height);
-      self.postMessage({ requestId, result }, { transfer: [result.data.buffer] });
+      const [colOff, rowOff, width, height, factor] = numbers;
+      const place = /** @type {const} */ ([url, controller.signal, colOff, rowOff, width, height]);
+      const result = await (type === "preview" ? readPreview(...place, factor) : readWindow(...place));
+      self.postMessage({ requestId, result }, { transfer: result === null ? [] : [result.data.buffer] });
     }
   } catch (error) {
-    const { name, message } = rasterFailure(url, controller.signal.aborted ? failure("Aborted", `${url}: cancelled`) : error);
-    self.postMessage({ requestId, error: { name, message } });
+    const cause = rasterFailure(url, controller.signal.aborted ? failure("Aborted", `${url}: cancelled`) : error);
+    const { name, message, ...details } = /** @type {Error & Record<string, unknown>} */ (cause);
+    self.postMessage({ requestId, error: { name, message, details } });
   } finally {
     running.delete(requestId);
   }

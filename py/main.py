@@ -8,13 +8,14 @@ import time
 from collections import deque
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
-from galamsey.browser.raster import read_header, read_window
+from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.view import View
 from galamsey.browser.window import (
     fragment,
@@ -22,10 +23,12 @@ from galamsey.browser.window import (
     on_connection_change,
     on_darkness_change,
     prefers_dark,
+    remember,
+    remembered,
     replace_fragment,
 )
 from galamsey.coordinates import parse_coordinate
-from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError
+from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError, UnreachableError
 from galamsey.geo import Point
 from galamsey.links import read_link, write_link
 from galamsey.models import DEMO, MODELS, plans
@@ -34,10 +37,11 @@ from galamsey.places import Place, find_places, read_places
 from galamsey.prompts import SENSITIVITIES
 from galamsey.protocol import read_progress
 from galamsey.records import run_record
-from galamsey.scenes import CATALOGUES
+from galamsey.scenes import CATALOGUES, Catalogue, SceneQuery, other_catalogue, read_other, write_other
 from galamsey.state import (
     AppState,
     ConnectionChanged,
+    DaySurveyed,
     Event,
     ModelChosen,
     ModelDropped,
@@ -61,17 +65,23 @@ from galamsey.state import (
     update,
     utc_now,
 )
+from galamsey.survey import SURVEY_DAYS, survey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 
     from galamsey.composites import Composite
+    from galamsey.dates import Day
     from galamsey.drafts import Question
     from galamsey.models import Model
     from galamsey.protocol import Answered, Grown
+    from galamsey.scenes import Scene
 
 SPEED_WINDOW_S: Final = 5.0
 """A download's speed is that of its last seconds."""
+
+OTHER_KEY: Final = "other-catalogue"
+"""Under which the person's own catalogue is kept in this browser."""
 
 CLOSE_ZOOM: Final = 13.0
 """A chip fills about a third of a laptop's map."""
@@ -113,10 +123,11 @@ class App:
     """The running page: one state, one dispatch, and the tasks that feed it."""
 
     def __init__(self) -> None:
-        self.state: AppState = initial_state(utc_now().date())
+        self.state: AppState = initial_state()
         self._tasks: set[asyncio.Task[None]] = set()
         self._run_task: asyncio.Task[None] | None = None
         self._load_task: asyncio.Task[None] | None = None
+        self._survey_task: asyncio.Task[None] | None = None
         self._model_settled = asyncio.Event()
         self._run_count = 0
         self._places: tuple[Place, ...] = ()
@@ -129,16 +140,19 @@ class App:
                 analyse_at=self.analyse_at,
                 cancel=self.cancel,
                 retry=self.retry,
+                pick_day=self.pick_day,
+                survey_days=self.survey_days,
                 save=self.save,
                 choose_model=self.choose_model,
                 cancel_model=self.cancel_model,
                 change_settings=self.change_settings,
+                describe_catalogue=self.describe_catalogue,
                 set_theme=self.set_theme,
                 select_site=self.select_site,
             ),
         )
         self._services = Services(
-            search=search,
+            search=self._find_scenes,
             read_header=read_header,
             read_window=read_window,
             ask=self._ask,
@@ -166,6 +180,7 @@ class App:
 
     async def start(self) -> None:
         """Bring the page to life, the quickest things first."""
+        self.dispatch(SettingsChanged(settings=replace(self.state.settings, other=read_other(remembered(OTHER_KEY)))))
         self._view.render(self.state)
         on_connection_change(self._connection_changed)
         self._connection_changed()
@@ -221,7 +236,7 @@ class App:
                 ),
             )
         else:
-            self.analyse_at(*link.point)
+            self._analyse(link.point, day=link.day, median=link.median)
 
     # What the person does
 
@@ -252,22 +267,30 @@ class App:
 
     def analyse_at(self, lon: float, lat: float) -> None:
         """Start a run at a place; a run under way is cancelled."""
+        self._analyse(Point(float(lon), float(lat)))
+
+    def _analyse(
+        self, point: Point, *, day: date | None = None, median: bool = False, offered: tuple[Day, ...] = ()
+    ) -> None:
         settings = self.state.settings
-        point = Point(float(lon), float(lat))
-        if self._run_task is not None:
-            self._run_task.cancel()
+        for task in (self._run_task, self._survey_task):
+            if task is not None:
+                task.cancel()
         self._run_count += 1
         request = Request(
             point=point,
             catalogue=settings.catalogue,
             period=settings.period,
             sensitivity=settings.sensitivity,
+            day=day,
+            median=median,
+            offered=offered,
         )
         if self._map is not None:
             self._map.clear_result()
             self._bring_into_view(point)
         self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
-        replace_fragment(write_link(point, settings))
+        replace_fragment(write_link(point, settings, day=day, median=median))
         self._run_task = self.own(self._run(self._run_count, request))
 
     def _bring_into_view(self, point: Point) -> None:
@@ -281,7 +304,24 @@ class App:
     def retry(self) -> None:
         """Run again at the same place with the settings of now."""
         if self.state.run is not None:
-            self.analyse_at(*self.state.run.request.point)
+            request = self.state.run.request
+            self._analyse(request.point, day=request.day, median=request.median)
+
+    def pick_day(self, choice: str) -> None:
+        """Run again at the same place on the day of the person's choice; the days on offer are known."""
+        run = self.state.run
+        if run is None:
+            return
+        day = None if choice in {"best", "median"} else date.fromisoformat(choice)
+        self._analyse(run.request.point, day=day, median=choice == "median", offered=run.days)
+
+    def survey_days(self) -> None:
+        """Look at the days on offer while nothing else is read, if their list is open."""
+        run = self.state.run
+        if run is None or not run.stage.ended or not run.days or not self._view.days_open:
+            return
+        if self._survey_task is None or self._survey_task.done():
+            self._survey_task = self.own(self._survey(run.run_id, run.request.point, run.days[:SURVEY_DAYS]))
 
     def cancel(self) -> None:
         """End the run under way."""
@@ -304,11 +344,16 @@ class App:
         if self._map is not None:
             self._map.select_site(number)
 
-    def change_settings(self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool) -> None:
+    def change_settings(
+        self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool, use_fallback: bool
+    ) -> None:
         """Take over the settings form."""
+        other = self.state.settings.other
+        known = CATALOGUES if other is None else (*CATALOGUES, other)
         settings = replace(
             self.state.settings,
-            catalogue=next(known for known in CATALOGUES if known.key == catalogue_key),
+            catalogue=next(catalogue for catalogue in known if catalogue.key == catalogue_key),
+            use_fallback=use_fallback,
             period=period_from_key(period_key, utc_now().date()) or self.state.settings.period,
             sensitivity=next(known for known in SENSITIVITIES if known.key == sensitivity_key),
             backdrop=backdrop,
@@ -316,6 +361,16 @@ class App:
         self.dispatch(SettingsChanged(settings=settings))
         if self._map is not None:
             self._map.set_backdrop(BACKDROP if backdrop else None)
+
+    def describe_catalogue(self, url: str, collection: str, *, band_numbers: bool) -> str:
+        """Take over the catalogue that the person entered and use it; returns what is wrong with it, or nothing."""
+        try:
+            other = other_catalogue(url, collection, band_numbers=band_numbers)
+        except CatalogueError as error:
+            return f"{str(error)[:1].upper()}{str(error)[1:]}."
+        remember(OTHER_KEY, write_other(other))
+        self.dispatch(SettingsChanged(settings=replace(self.state.settings, catalogue=other, other=other)))
+        return ""
 
     def _map_theme(self) -> str:
         chosen = self._view.theme
@@ -359,6 +414,20 @@ class App:
         else:
             self.dispatch(RunEnded(run_id=run_id))
         self._show_on_map(run_id, None)
+        self.survey_days()
+
+    async def _find_scenes(self, catalogue: Catalogue, query: SceneQuery) -> list[Scene]:
+        fallback = next((known for known in CATALOGUES if known.key == catalogue.fallback), None)
+        return await search(catalogue, query, fallback if self.state.settings.use_fallback else None)
+
+    async def _survey(self, run_id: int, point: Point, days: Sequence[Day]) -> None:
+        def tell(day: Day) -> None:
+            self.dispatch(DaySurveyed(run_id=run_id, day=day))
+
+        try:
+            await survey(days, point, self._services, read_preview, tell)
+        except UnreachableError as error:
+            self.dispatch(NoticeGiven(text=f"The other dates could not be looked at: {error}"))
 
     def _show_on_map(self, run_id: int, step: Step | None) -> None:
         run = self.state.run

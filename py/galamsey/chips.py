@@ -34,7 +34,11 @@ NODATA: Final = 0
 CORRUPT_FROM: Final = 60_000
 """Far above any surface or cloud; some archived scenes hold such values near 65,000."""
 
-OBSCURED_SCL: Final = (0, 3, 8, 9, 10)
+NODATA_SCL: Final = 0
+DEFECTIVE_SCL: Final = 1
+"""Scene class of saturated or defective pixels."""
+
+OBSCURED_SCL: Final = (NODATA_SCL, 3, 8, 9, 10)
 """Scene classes that hide the ground: no data, cloud shadow, cloud of medium and high probability, cirrus."""
 
 DARK_SHARE: Final = 0.02
@@ -111,12 +115,17 @@ def provisional_grid(point: Point) -> Grid:
     Sentinel-2 grids start at multiples of 10 m in the UTM zone, so this is the final place unless the
     scene ends there or comes in the neighbouring zone.
     """
-    epsg = utm_epsg(point)
+    return centred_grid(point, utm_epsg(point), PointXY(0.0, 0.0))
+
+
+def centred_grid(point: Point, epsg: int, origin: PointXY) -> Grid:
+    """Return the chip's grid around a point, in the pixels of a scene of this CRS and origin, wherever that ends."""
     x, y = to_utm(point, epsg)
     half = CHIP_SIZE // 2
+    col, row = round((x - origin.x) / CHIP_GSD_M), round((origin.y - y) / CHIP_GSD_M)
     return Grid(
         epsg=epsg,
-        origin=PointXY((round(x / CHIP_GSD_M) - half) * CHIP_GSD_M, (round(y / CHIP_GSD_M) + half) * CHIP_GSD_M),
+        origin=PointXY(origin.x + (col - half) * CHIP_GSD_M, origin.y - (row - half) * CHIP_GSD_M),
         gsd_m=CHIP_GSD_M,
         width=CHIP_SIZE,
         height=CHIP_SIZE,
@@ -145,43 +154,6 @@ def chip_window(scene_grid: Grid, point: Point) -> Window:
         width=CHIP_SIZE,
         height=CHIP_SIZE,
     )
-
-
-def band_window(chip_window_10m: Window, band_grid: Grid) -> Window:
-    """Return the smallest window of a 10 m or 20 m band that covers the chip."""
-    factor = _factor(band_grid)
-    first_col, first_row = chip_window_10m.col_off // factor, chip_window_10m.row_off // factor
-    end_col = -(-(chip_window_10m.col_off + chip_window_10m.width) // factor)
-    end_row = -(-(chip_window_10m.row_off + chip_window_10m.height) // factor)
-    window = Window(col_off=first_col, row_off=first_row, width=end_col - first_col, height=end_row - first_row)
-    if not band_grid.covers(window):
-        raise RasterError(
-            f"expected a band that covers the scene, got {band_grid.width} x {band_grid.height} px of "
-            f"{band_grid.gsd_m:g} m where columns up to {end_col} and rows up to {end_row} are needed",
-        )
-    return window
-
-
-def _factor(band_grid: Grid) -> int:
-    factor = band_grid.gsd_m / CHIP_GSD_M
-    if factor not in (1.0, 2.0):
-        raise RasterError(f"expected a band of 10 m or 20 m, got {band_grid.gsd_m:g} m")
-    return int(factor)
-
-
-def to_chip(values: NDArray[np.generic], chip_window_10m: Window, band_grid: Grid) -> NDArray[np.generic]:
-    """Bring the values of ``band_window`` to the chip's 10 m pixels, shape (height, width).
-
-    20 m pixels are repeated, not interpolated: no value appears that was not measured, and the composites'
-    percentiles stay those of the data.
-    """
-    factor = _factor(band_grid)
-    expected = band_window(chip_window_10m, band_grid)
-    if values.shape != (expected.height, expected.width):
-        raise RasterError(f"expected {expected.width} x {expected.height} px, got {values.shape[::-1]}")
-    repeated = values.repeat(factor, axis=0).repeat(factor, axis=1)
-    row, col = chip_window_10m.row_off % factor, chip_window_10m.col_off % factor
-    return repeated[row : row + chip_window_10m.height, col : col + chip_window_10m.width]
 
 
 def obscured_mask(scl: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -225,17 +197,45 @@ def make_chip(
 
     Raises RasterError for a band of another shape and NoUsableImageError where no pixel is valid.
     """
+    dn = stack_bands(bands, grid)
+    valid = plausible(dn, scl)
+    return finish_chip(dn, scl, grid=grid, offset_rule=choose_offset(baseline, dn, valid, said_applied=said_applied))
+
+
+def stack_bands(bands: Mapping[str, NDArray[np.generic]], grid: Grid) -> NDArray[np.uint16]:
+    """Return the bands as one array in the order of ``BANDS``; raises RasterError for one of another shape."""
     for key in BANDS:
         if bands[key].shape != (grid.height, grid.width):
             raise RasterError(f"expected {key} as {grid.width} x {grid.height} px, got {bands[key].shape[::-1]}")
-    dn = np.stack([bands[key] for key in BANDS]).astype(np.uint16)
-    valid: NDArray[np.bool_] = ((dn != NODATA) & (dn < CORRUPT_FROM)).all(axis=0)
+    return np.stack([bands[key] for key in BANDS]).astype(np.uint16)
+
+
+def plausible(dn: NDArray[np.uint16], scl: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Say where every band holds a value that a surface can have: neither nodata, nor saturated, nor corrupt."""
+    valid: NDArray[np.bool_] = ((dn != NODATA) & (dn < CORRUPT_FROM)).all(axis=0) & (scl != DEFECTIVE_SCL)
+    return valid
+
+
+def finish_chip(dn: NDArray[np.uint16], scl: NDArray[np.generic], *, grid: Grid, offset_rule: OffsetRule) -> Chip:
+    """Make the chip of digital numbers, shape (bands, height, width), whose offset is known.
+
+    Raises NoUsableImageError, saying what the image holds instead, where no pixel is valid.
+    """
+    valid = plausible(dn, scl)
     if not valid.any():
-        raise NoUsableImageError("the image holds no valid value here")
-    return Chip(
-        grid=grid,
-        dn=dn,
-        valid=valid,
-        obscured=obscured_mask(scl) | ~valid,
-        offset_rule=choose_offset(baseline, dn, valid, said_applied=said_applied),
-    )
+        raise NoUsableImageError(f"the image holds no valid value here: {what_is_wrong(dn, scl)}")
+    return Chip(grid=grid, dn=dn, valid=valid, obscured=obscured_mask(scl) | ~valid, offset_rule=offset_rule)
+
+
+def what_is_wrong(dn: NDArray[np.uint16], scl: NDArray[np.generic]) -> str:
+    """Say what hides the ground, the largest part first: cloud and shadow, no data, corrupt or saturated values."""
+    missing = (dn == NODATA).any(axis=0) | (scl == NODATA_SCL)
+    corrupt = (dn >= CORRUPT_FROM).any(axis=0)
+    shares = {
+        f"values near {int(dn.max()):,}, as no surface has": share_percent(corrupt & ~missing),
+        "saturated or defective pixels": share_percent((scl == DEFECTIVE_SCL) & ~missing & ~corrupt),
+        "no data": share_percent(missing),
+        "cloud or its shadow": share_percent(obscured_mask(scl) & ~missing & ~corrupt),
+    }
+    told = sorted((item for item in shares.items() if round(item[1]) > 0), key=lambda item: -item[1])
+    return " and ".join(f"{share:.0f} % {what}" for what, share in told) or "nothing that could be named"

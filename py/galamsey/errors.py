@@ -21,8 +21,20 @@ class RasterError(GalamseyError):
     """A band could not be read: missing, cut short or not the raster that the item promises."""
 
 
+class UnreachableError(RasterError):
+    """The host of the bands did not answer, time after time: trying its other files is of no use."""
+
+
 class NoUsableImageError(GalamseyError):
     """Scenes exist, but none shows the ground of this chip well enough to ask the model."""
+
+
+class PassingError(GalamseyError):
+    """A host failed in a way that a later attempt may not meet; ``retry_after_s`` is the wait it asked for."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ModelOutputError(GalamseyError):

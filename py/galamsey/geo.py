@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import utm
 
 from galamsey.errors import CoordinateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 M2_PER_HA = 10_000.0
 
@@ -144,3 +147,16 @@ def ring_lonlat(corners: Sequence[PointXY], epsg: int) -> tuple[Point, ...]:
     """Return a closed ring in degrees for a polygon's corners in metres."""
     ring = [to_lonlat(corner, epsg) for corner in corners]
     return (*ring, ring[0])
+
+
+def between_zones(
+    x: NDArray[np.float64], y: NDArray[np.float64], epsg: int, other_epsg: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bring positions in one UTM zone, metres, to another zone's metres."""
+    if epsg == other_epsg:
+        return x, y
+    zone, northern = _zone(epsg)
+    other_zone, other_northern = _zone(other_epsg)
+    lat, lon = utm.to_latlon(x, y, zone, northern=northern, strict=False)
+    other_x, other_y, _, _ = utm.from_latlon(lat, lon, force_zone_number=other_zone, force_northern=other_northern)
+    return np.asarray(other_x, dtype=np.float64), np.asarray(other_y, dtype=np.float64)

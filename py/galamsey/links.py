@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlencode
 
 from galamsey.coordinates import format_decimal, parse_coordinate
@@ -12,9 +13,10 @@ from galamsey.scenes import CATALOGUES
 from galamsey.state import Settings, period_from_key, period_key
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from galamsey.geo import Point
+
+
+MEDIAN: Final = "median"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +25,29 @@ class Link:
 
     point: Point
     settings: Settings
+    day: date | None = None
+    """The day (UTC) to look at; None lets the most useful one be chosen."""
+    median: bool = False
 
 
-def write_link(point: Point, settings: Settings) -> str:
+def _read_day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def write_link(point: Point, settings: Settings, *, day: date | None = None, median: bool = False) -> str:
     """Return the fragment of a link, without ``#``."""
-    return urlencode(
-        {
-            "at": format_decimal(point).replace(" ", ""),
-            "from": settings.catalogue.key,
-            "dates": period_key(settings.period),
-            "ask": settings.sensitivity.key,
-        },
-        safe=",",
-    )
+    values = {
+        "at": format_decimal(point).replace(" ", ""),
+        "from": settings.catalogue.key,
+        "dates": period_key(settings.period),
+        "ask": settings.sensitivity.key,
+    }
+    if median or day is not None:
+        values["day"] = MEDIAN if day is None else day.isoformat()
+    return urlencode(values, safe=",")
 
 
 def read_link(fragment: str, settings: Settings, today: date) -> Link | None:
@@ -49,7 +61,10 @@ def read_link(fragment: str, settings: Settings, today: date) -> Link | None:
     catalogue = next((known for known in CATALOGUES if known.key == values.get("from")), settings.catalogue)
     sensitivity = next((known for known in SENSITIVITIES if known.key == values.get("ask")), settings.sensitivity)
     period = period_from_key(values["dates"], today) if "dates" in values else None
+    day = values.get("day", "")
     return Link(
+        day=_read_day(day),
+        median=day == MEDIAN,
         point=parse_coordinate(values["at"]),
         settings=replace(settings, catalogue=catalogue, sensitivity=sensitivity, period=period or settings.period),
     )

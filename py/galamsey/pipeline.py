@@ -6,29 +6,22 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from galamsey.chips import (
-    Chip,
-    band_window,
-    chip_window,
-    make_chip,
-    obscured_mask,
-    provisional_grid,
-    share_percent,
-    to_chip,
-)
+from galamsey.chips import Chip, provisional_grid
+from galamsey.choice import MAX_READS, Chooser
 from galamsey.composites import Composite, rgb_composite, swir_composite
+from galamsey.dates import Day, group_days
 from galamsey.detections import ParsedAnswer, parse_answer, suppress
 from galamsey.drafts import description, detection
-from galamsey.errors import ModelOutputError, NoSceneError, NoUsableImageError
+from galamsey.errors import ModelOutputError, NoSceneError, NoUsableImageError, RasterError, UnreachableError
+from galamsey.geo import ring_lonlat
+from galamsey.imagery import Look, Reading, read_chip
 from galamsey.protocol import Answered, Grown
-from galamsey.scenes import BANDS, SCL, SceneQuery, format_date
+from galamsey.scenes import SceneQuery, format_date
 from galamsey.sites import Site, locate, union_area_ha
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-
-    from numpy import generic
-    from numpy.typing import NDArray
+    from datetime import date
 
     from galamsey.chips import Raster, RasterHeader
     from galamsey.drafts import Question
@@ -37,17 +30,8 @@ if TYPE_CHECKING:
     from galamsey.protocol import Answer
     from galamsey.scenes import Catalogue, Period, Scene
 
-MAX_SCENE_CLOUD_PERCENT: Final = 70.0
-"""A cloudier scene seldom shows a whole chip; fewer candidates, fewer bytes."""
-
-CLEAR_CHIP_PERCENT: Final = 5.0
-"""Cloud that ends the search for a better date."""
-
-MAX_CHIP_CLOUD_PERCENT: Final = 30.0
-"""Cloud up to which the least cloudy date is still worth asking about."""
-
-MAX_CANDIDATES: Final = 6
-"""Dates whose scene classification is read before the best of them is taken."""
+MAX_SCENE_CLOUD_PERCENT: Final = 100.0
+"""Every scene is on offer: a chip can be clear under the one hole of a cloudy scene, and people see what there is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +58,12 @@ class Request:
     catalogue: Catalogue
     period: Period
     sensitivity: Sensitivity
+    day: date | None = None
+    """The day (UTC) that the person picked; None lets the most useful one be chosen."""
+    median: bool = False
+    """Make the chip of several dates instead of one."""
+    offered: tuple[Day, ...] = ()
+    """Days known from an earlier run at the same place; the catalogue is asked where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +74,31 @@ class ChipOutlined:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DaysOffered:
+    """The days on which a satellite saw the chip, or what has become known of them; the most useful first."""
+
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SceneChosen:
     """The acquisition to look at."""
 
     scene: Scene
+    """Of a median the newest."""
     chip_cloud_percent: float
     candidates: int
     """How many dates were in question."""
     examined: int
     """How many of them were looked into."""
+    reason: str
+    """Why it was taken."""
+    scenes: tuple[Scene, ...]
+    """All that the chip was joined from."""
+    placement: str
+    """How the chip lies in the scenes: whole, joined or moved."""
+    median_of: tuple[date, ...] = ()
+    """The days of a median, newest first; empty for a single day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +165,7 @@ class StageTimed:
 
 Step: TypeAlias = (
     ChipOutlined
+    | DaysOffered
     | SceneChosen
     | ChipComposed
     | AnswerGrew
@@ -182,15 +189,6 @@ class _Stopwatch:
         self._start = now
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Candidate:
-    scene: Scene
-    window: Window
-    grid: Grid
-    scl: NDArray[generic]
-    cloud_percent: float
-
-
 async def analyse(request: Request, services: Services, report: Callable[[Step], None]) -> None:
     """Run the whole way once.
 
@@ -199,11 +197,10 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
     """
     watch = _Stopwatch(services.seconds, report)
     report(ChipOutlined(grid=provisional_grid(request.point)))
-    scenes = await _search(request, services)
+    days = request.offered or group_days(await _search(request, services))
+    report(DaysOffered(days=days))
     watch.lap("search")
-    chosen = await _choose(request.point, scenes, services, report)
-    watch.lap("choose")
-    composed = await _compose(chosen, services)
+    composed = await _view(request, days, services, report, watch)
     report(composed)
     watch.lap("bands")
     await services.breathe()
@@ -225,79 +222,66 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
 
 
 async def _search(request: Request, services: Services) -> Sequence[Scene]:
-    query = SceneQuery(point=request.point, period=request.period, max_cloud_percent=MAX_SCENE_CLOUD_PERCENT)
+    outline = ring_lonlat(provisional_grid(request.point).corners, provisional_grid(request.point).epsg)
+    query = SceneQuery(outline=outline, period=request.period, max_cloud_percent=MAX_SCENE_CLOUD_PERCENT)
     scenes = await services.search(request.catalogue, query)
     if not scenes:
-        raise NoSceneError(
-            f"no scene under {MAX_SCENE_CLOUD_PERCENT:.0f} % cloud here from {request.period} "
-            f"in {request.catalogue.name}",
-        )
+        raise NoSceneError(f"no scene here from {request.period} in {request.catalogue.name}")
     return scenes
 
 
-async def _choose(
-    point: Point, scenes: Sequence[Scene], services: Services, report: Callable[[Step], None]
-) -> _Candidate:
-    """Take the newest scene whose chip is clear, else the least cloudy of the first few that is still usable."""
-    best: _Candidate | None = None
-    examined = 0
-    for scene in scenes[:MAX_CANDIDATES]:
-        candidate = await _examine(scene, point, services)
-        examined += 1
-        if best is None or candidate.cloud_percent < best.cloud_percent:
-            best = candidate
-        if best.cloud_percent <= CLEAR_CHIP_PERCENT:
-            break
-    if best is None or best.cloud_percent > MAX_CHIP_CLOUD_PERCENT:
-        cloud = (
-            "no image" if best is None else f"{best.cloud_percent:.0f} % cloud on {format_date(best.scene.acquired)}"
-        )
-        raise NoUsableImageError(f"{cloud}, and that is the clearest of {examined} dates looked at")
-    report(ChipOutlined(grid=best.grid))
+async def _view(
+    request: Request, days: tuple[Day, ...], services: Services, report: Callable[[Step], None], watch: _Stopwatch
+) -> ChipComposed:
+    """Choose a view and read it; a day whose bands turn out to be unusable makes room for the next best."""
+    chooser = Chooser(days, request.point, services, lambda _day: report(DaysOffered(days=chooser.days)))
+    if request.median:
+        looks, reading = await chooser.median()
+        _report_choice(looks, f"median of the {len(looks)} clearest dates of a season", chooser, report, reading)
+        watch.lap("choose")
+        return _compose(reading)
+    for attempt in range(1, MAX_READS + 1):
+        chosen = await (chooser.best() if request.day is None else chooser.picked(request.day))
+        _report_choice([chosen.look], chosen.reason, chooser, report)
+        watch.lap("choose")
+        try:
+            return _compose(await read_chip(chosen.look, services))
+        except UnreachableError:
+            raise
+        except (NoUsableImageError, RasterError) as error:
+            chooser.refuse(chosen.look, str(error))
+            if request.day is not None or attempt == MAX_READS:
+                raise NoUsableImageError(f"{error}, on {format_date(chosen.look.day.when)}") from error
+    raise AssertionError("unreachable")
+
+
+def _report_choice(
+    looks: Sequence[Look], reason: str, chooser: Chooser, report: Callable[[Step], None], reading: Reading | None = None
+) -> None:
+    newest = max(looks, key=lambda look: look.day.when)
+    cloud = newest.day.chip_cloud_percent or 0.0
+    report(ChipOutlined(grid=newest.grid))
     report(
-        SceneChosen(scene=best.scene, chip_cloud_percent=best.cloud_percent, candidates=len(scenes), examined=examined),
-    )
-    return best
-
-
-async def _examine(scene: Scene, point: Point, services: Services) -> _Candidate:
-    header = await services.read_header(scene.hrefs["red"])
-    window = chip_window(header.grid, point)
-    values, _ = await _read_band(scene.hrefs[SCL], window, services)
-    return _Candidate(
-        scene=scene,
-        window=window,
-        grid=header.grid.crop(window),
-        scl=values,
-        cloud_percent=share_percent(obscured_mask(values)),
+        SceneChosen(
+            scene=newest.scenes[0],
+            chip_cloud_percent=cloud if reading is None else reading.chip.cloud_percent,
+            candidates=len(chooser.days),
+            examined=chooser.examined,
+            reason=reason,
+            scenes=tuple(scene for look in looks for scene in look.scenes),
+            placement="; ".join(sorted({look.placement for look in looks})),
+            median_of=() if reading is None else tuple(sorted((look.day.when for look in looks), reverse=True)),
+        ),
     )
 
 
-async def _read_band(href: str, window: Window, services: Services) -> tuple[NDArray[generic], Raster]:
-    header = await services.read_header(href)
-    raster = await services.read_window(href, band_window(window, header.grid))
-    return to_chip(raster.values, window, header.grid), raster
-
-
-async def _compose(chosen: _Candidate, services: Services) -> ChipComposed:
-    bands: dict[str, NDArray[generic]] = {}
-    rasters: list[Raster] = []
-    for key in BANDS:
-        bands[key], raster = await _read_band(chosen.scene.hrefs[key], chosen.window, services)
-        rasters.append(raster)
-    chip = make_chip(
-        bands,
-        chosen.scl,
-        grid=chosen.grid,
-        baseline=chosen.scene.baseline,
-        said_applied=chosen.scene.boa_offset_applied,
-    )
+def _compose(reading: Reading) -> ChipComposed:
     return ChipComposed(
-        chip=chip,
-        rgb=rgb_composite(chip),
-        swir=swir_composite(chip),
-        bytes_read=sum(raster.header_bytes + raster.bytes_read for raster in rasters),
-        least_bytes=sum(raster.tile_bytes + raster.header_bytes for raster in rasters),
+        chip=reading.chip,
+        rgb=rgb_composite(reading.chip),
+        swir=swir_composite(reading.chip),
+        bytes_read=reading.bytes_read,
+        least_bytes=reading.least_bytes,
     )
 
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 def run_record(run: Run) -> dict[str, Any]:
     """Return a run as JSON-ready values.
 
-    Keys: ``point`` (degrees), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired UTC, clouds), ``chip``
-    (EPSG, origin in metres, size), ``sites`` (outline in degrees, ``box_area_ha``, token score), ``boxes`` (xyxy,
-    normalised, y down; None when the answer was unreadable), ``box_area_ha`` (union), ``description``, ``ms`` by
-    stage, ``bytes_read`` and ``least_bytes`` of the six bands, ``provenance``. What is not known is None.
+    Keys: ``point`` (degrees), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired UTC, clouds, the scenes it
+    was joined from, the days of a median), ``chip`` (EPSG, origin in metres, size), ``sites`` (outline in degrees,
+    ``box_area_ha``, token score), ``boxes`` (xyxy, normalised, y down; None when the answer was unreadable),
+    ``box_area_ha`` (union), ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands,
+    ``provenance``. What is not known is None.
     """
     said = verdict(run)
     plan = run.model.plan if run.model else None
@@ -52,6 +53,8 @@ def _scene(run: Run) -> dict[str, Any] | None:
         "generated": scene.generated,
         "cloud_percent": scene.cloud_percent,
         "chip_cloud_percent": run.scene.chip_cloud_percent,
+        "joined_from": [one.id for one in run.scene.scenes],
+        "median_of": [day.isoformat() for day in run.scene.median_of],
     }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
+
+import shapely
 
 from galamsey.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from galamsey.geo import Point
 
@@ -28,6 +31,16 @@ PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 5
 """A point lies in at most four MGRS squares, seen every five days: five pages are some two years."""
 
+COMMON_NAMES: Final = tuple((key, key) for key in (*BANDS, SCL))
+BAND_NUMBERS: Final = tuple(zip((*BANDS, SCL), ("B02", "B03", "B04", "B08", "B11", "B12", "SCL"), strict=True))
+"""Asset keys of catalogues that name assets by ESA's band numbers, such as Digital Earth Africa."""
+
+NO_END: Final = date.max
+"""End of a period that has none: the newest image counts, whatever the device's clock says."""
+
+OFFSET_SINCE: Final = date(2022, 1, 25)
+"""ESA has processed with baseline 04.00 or later since this day; for items that do not name their baseline."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
@@ -43,6 +56,13 @@ class Catalogue:
     """``api``: a STAC API, asked by POST /search. ``items``: one static ItemCollection."""
     discloses: str
     """What its hosts learn when it is used; empty where nothing leaves the device."""
+    collection: str = COLLECTION
+    asset_keys: tuple[tuple[str, str], ...] = COMMON_NAMES
+    """Our name of each band and of the scene classification, and the asset key that the catalogue uses."""
+    s3_region: str = ""
+    """Where the buckets of ``s3://`` hrefs lie: browsers cannot speak S3's own addresses."""
+    fallback: str = ""
+    """Key of the catalogue to ask when this one does not answer."""
 
 
 PRACTICE: Final = Catalogue(
@@ -59,9 +79,59 @@ EARTH_SEARCH: Final = Catalogue(
     url="https://earth-search.aws.element84.com/v1",
     kind="api",
     discloses="earth-search.aws.element84.com and sentinel-cogs.s3.us-west-2.amazonaws.com learn where you look",
+    fallback="digital-earth-africa",
 )
 
-CATALOGUES: Final = (PRACTICE, EARTH_SEARCH)
+DIGITAL_EARTH_AFRICA: Final = Catalogue(
+    key="digital-earth-africa",
+    name="Sentinel-2 (Digital Earth Africa)",
+    url="https://explorer.digitalearth.africa/stac",
+    kind="api",
+    discloses="explorer.digitalearth.africa and deafrica-sentinel-2.s3.af-south-1.amazonaws.com learn where you look",
+    collection="s2_l2a",
+    asset_keys=BAND_NUMBERS,
+    s3_region="af-south-1",
+)
+"""Keeps a copy of the same files in a public bucket in Cape Town, and needs no key."""
+
+CATALOGUES: Final = (PRACTICE, EARTH_SEARCH, DIGITAL_EARTH_AFRICA)
+
+OTHER_KEY: Final = "other"
+"""Key of the catalogue that the person entered."""
+
+
+def other_catalogue(url: str, collection: str, *, band_numbers: bool) -> Catalogue:
+    """Describe a STAC API that the person entered; raises CatalogueError for an address that cannot be asked."""
+    address = url.strip().rstrip("/").removesuffix("/search")
+    parts = urlsplit(address)
+    if not parts.netloc or (parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1"}):
+        raise CatalogueError(f"expected the https address of a STAC API, got {url.strip()[:80]!r}")
+    if not collection.strip():
+        raise CatalogueError("expected the name of a collection, such as sentinel-2-l2a")
+    return Catalogue(
+        key=OTHER_KEY,
+        name=f"Sentinel-2 ({parts.hostname})",
+        url=address,
+        kind="api",
+        discloses=f"{parts.hostname} and the hosts of its files learn where you look",
+        collection=collection.strip(),
+        asset_keys=BAND_NUMBERS if band_numbers else COMMON_NAMES,
+    )
+
+
+def write_other(catalogue: Catalogue) -> str:
+    """Write the person's own catalogue down for the next visit."""
+    numbers = catalogue.asset_keys == BAND_NUMBERS
+    return json.dumps({"url": catalogue.url, "collection": catalogue.collection, "band_numbers": numbers})
+
+
+def read_other(text: str) -> Catalogue | None:
+    """Read what ``write_other`` wrote; None for anything else."""
+    try:
+        kept = json.loads(text)
+        return other_catalogue(kept["url"], kept["collection"], band_numbers=bool(kept["band_numbers"]))
+    except (CatalogueError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +140,11 @@ class Period:
 
     since: date
     until: date
+    """``NO_END`` for a period that is still running."""
 
     def __str__(self) -> str:
+        if self.until == NO_END:
+            return f"{self.since:%Y-%m-%d} on"
         return f"{self.since:%Y-%m-%d} to {self.until:%Y-%m-%d}"
 
 
@@ -79,8 +152,8 @@ class Period:
 class SceneQuery:
     """What to ask a catalogue."""
 
-    point: Point
-    """Must lie inside the footprint."""
+    outline: tuple[Point, ...]
+    """Closed ring in degrees; the footprint must overlap it."""
     period: Period
     max_cloud_percent: float
     """Upper limit for the cloud cover of the whole scene, 0-100."""
@@ -104,15 +177,20 @@ class Scene:
     """Absolute URL of the raster of each band and of the scene classification."""
     generated: bool
     """True for the practice region: no satellite has seen this."""
+    covers: float = 1.0
+    """Share of the outline asked for that lies within the footprint, 0-1."""
+    found_in: str = ""
+    """Name of the catalogue that offered it, and why it was that one."""
 
 
-def search_body(query: SceneQuery) -> dict[str, Any]:
+def search_body(query: SceneQuery, catalogue: Catalogue = EARTH_SEARCH) -> dict[str, Any]:
     """Return the body of ``POST /search`` (STAC API 1.0 with the query and sort extensions)."""
     period = query.period
+    until = ".." if period.until == NO_END else f"{period.until:%Y-%m-%d}T23:59:59Z"
     return {
-        "collections": [COLLECTION],
-        "intersects": {"type": "Point", "coordinates": [query.point.lon, query.point.lat]},
-        "datetime": f"{period.since:%Y-%m-%d}T00:00:00Z/{period.until:%Y-%m-%d}T23:59:59Z",
+        "collections": [catalogue.collection],
+        "intersects": {"type": "Polygon", "coordinates": [[[point.lon, point.lat] for point in query.outline]]},
+        "datetime": f"{period.since:%Y-%m-%d}T00:00:00Z/{until}",
         "query": {"eo:cloud_cover": {"lte": query.max_cloud_percent}},
         "sortby": [{"field": "properties.datetime", "direction": "desc"}],
         "limit": PAGE_SIZE,
@@ -128,18 +206,33 @@ def page_items(answer: object) -> list[Json]:
     raise CatalogueError(f"expected a STAC ItemCollection, got {str(answer)[:80]!r}")
 
 
-def next_body(answer: Json, body: Json) -> dict[str, Any] | None:
-    """Return the body that asks for the next page, or None after the last.
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What to ask for one page of an answer."""
 
-    A ``next`` link of a POST search carries a body that replaces the former, or, with ``merge``, adds to it.
+    url: str
+    body: Json | None
+    """JSON to POST; None for a GET."""
+
+
+def next_page(answer: Json, page: Page) -> Page | None:
+    """Return what asks for the next page, or None after the last.
+
+    A ``next`` link of a POST search carries a body that replaces the former or, with ``merge``, adds to it; one of
+    a GET search is an address alone.
     """
     for link in answer.get("links") or ():
-        if isinstance(link, dict) and link.get("rel") == "next" and isinstance(link.get("body"), dict):
-            return {**body, **link["body"]} if link.get("merge") else dict(link["body"])
+        if not isinstance(link, dict) or link.get("rel") != "next":
+            continue
+        body, href = link.get("body"), link.get("href")
+        if isinstance(body, dict):
+            return Page(url=page.url, body={**(page.body or {}), **body} if link.get("merge") else dict(body))
+        if isinstance(href, str) and str(link.get("method", "GET")).upper() == "GET":
+            return Page(url=urljoin(page.url, href), body=None)
     return None
 
 
-def parse_scene(item: Json, base_url: str) -> Scene:
+def parse_scene(item: Json, base_url: str, catalogue: Catalogue = EARTH_SEARCH) -> Scene:
     """Read one item; relative hrefs are resolved against ``base_url``.
 
     Raises CatalogueError naming the item and what it lacks.
@@ -149,68 +242,87 @@ def parse_scene(item: Json, base_url: str) -> Scene:
         properties = item["properties"]
         assets = item["assets"]
         acquired = datetime.fromisoformat(properties["datetime"])
-        hrefs = {key: urljoin(base_url, assets[key]["href"]) for key in (*BANDS, SCL)}
+        hrefs = {
+            key: urljoin(base_url, _https(assets[asset_key]["href"], catalogue.s3_region))
+            for key, asset_key in catalogue.asset_keys
+        }
         cloud = float(properties["eo:cloud_cover"])
-        baseline = _baseline(properties.get("s2:processing_baseline"))
     except (KeyError, TypeError, ValueError) as error:
         raise CatalogueError(f"item {name} lacks what a scene needs: {error}") from error
     if acquired.tzinfo is None:
         raise CatalogueError(f"item {name}: expected a datetime with a time zone, got {properties['datetime']}")
-    offset_applied = properties.get("earthsearch:boa_offset_applied")
+    utc = acquired.astimezone(UTC)
+    offset_applied = _first(properties, "earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
     return Scene(
         id=name,
-        acquired=acquired.astimezone(UTC),
+        acquired=utc,
         platform=str(properties.get("platform", "unknown")),
         cloud_percent=cloud,
-        baseline=baseline,
+        baseline=_baseline(name, properties, utc.date()),
         boa_offset_applied=offset_applied if isinstance(offset_applied, bool) else None,
         hrefs=hrefs,
         generated=properties.get("galamsey:generated") is True,
+        found_in=catalogue.name,
     )
 
 
-def _baseline(text: object) -> tuple[int, int]:
+def _https(href: str, s3_region: str) -> str:
+    if not (s3_region and href.startswith("s3://")):
+        return href
+    bucket, _, path = href.removeprefix("s3://").partition("/")
+    return f"https://{bucket}.s3.{s3_region}.amazonaws.com/{path}"
+
+
+def _first(properties: Json, *names: str) -> object:
+    return next((properties[name] for name in names if properties.get(name) is not None), None)
+
+
+def _baseline(name: str, properties: Json, day: date) -> tuple[int, int]:
+    """Read the processing baseline; (0, 0) for an old item without one, 04.00 for one since that rule began."""
+    text = _first(properties, "s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
     if text is None:
-        return 0, 0
+        return (4, 0) if day >= OFFSET_SINCE else (0, 0)
     major, _, minor = str(text).partition(".")
-    return int(major), int(minor or 0)
+    try:
+        return int(major), int(minor or 0)
+    except ValueError as error:
+        raise CatalogueError(f"item {name}: expected a baseline such as 05.10, got {text!r}") from error
 
 
-def _inside(ring: Sequence[Sequence[float]], point: Point) -> bool:
-    inside = False
-    for (x1, y1, *_), (x2, y2, *_) in zip(ring, (*ring[1:], ring[0]), strict=True):
-        if (y1 > point.lat) != (y2 > point.lat) and point.lon < x1 + (point.lat - y1) * (x2 - x1) / (y2 - y1):
-            inside = not inside
-    return inside
-
-
-def _footprint_holds(item: Json, point: Point) -> bool:
+def _covered(item: Json, outline: shapely.Polygon) -> float:
+    """Return the share of the outline that the item's footprint holds, 0-1; 0 for an item without one."""
     geometry = item.get("geometry") or {}
-    coordinates = geometry.get("coordinates") or []
-    polygons = [coordinates] if geometry.get("type") == "Polygon" else coordinates
-    return any(_inside(polygon[0], point) for polygon in polygons if polygon)
+    try:
+        parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+        footprint = shapely.union_all([shapely.make_valid(shapely.Polygon(part[0], part[1:])) for part in parts])
+    except (KeyError, IndexError, TypeError, ValueError, shapely.errors.ShapelyError):
+        return 0.0
+    return float(footprint.intersection(outline).area / outline.area)
 
 
-def matching_scenes(items: Iterable[Json], query: SceneQuery, base_url: str) -> list[Scene]:
+def matching_scenes(
+    items: Iterable[Json], query: SceneQuery, base_url: str, catalogue: Catalogue = EARTH_SEARCH
+) -> list[Scene]:
     """Parse the items and keep those that answer the query, newest first.
 
     A static item collection holds everything and an API has been seen to be generous, so the query
     is applied to both. Items that cannot be read are left out, unless none can: then the first reason is raised.
     """
+    outline = shapely.Polygon(query.outline)
     scenes: dict[str, Scene] = {}
     problems: list[CatalogueError] = []
     for item in items:
         try:
-            scene = parse_scene(item, base_url)
+            scene = parse_scene(item, base_url, catalogue)
         except CatalogueError as error:
             problems.append(error)
             continue
         if (
             query.period.since <= scene.acquired.date() <= query.period.until
             and scene.cloud_percent <= query.max_cloud_percent
-            and _footprint_holds(item, query.point)
+            and (covers := _covered(item, outline)) > 0
         ):
-            scenes[scene.id] = scene
+            scenes[scene.id] = replace(scene, covers=covers)
     if problems and not scenes:
         raise problems[0]
     return sorted(scenes.values(), key=lambda scene: scene.acquired, reverse=True)

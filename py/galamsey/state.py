@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from galamsey.dates import replaced
 from galamsey.detections import parse_answer
 from galamsey.errors import ModelOutputError
 from galamsey.geo import ring_lonlat
@@ -17,6 +18,7 @@ from galamsey.pipeline import (
     AnswerUnreadable,
     ChipComposed,
     ChipOutlined,
+    DaysOffered,
     Described,
     DescriptionGrew,
     SceneChosen,
@@ -24,10 +26,11 @@ from galamsey.pipeline import (
     StageTimed,
 )
 from galamsey.prompts import HIGH_RECALL
-from galamsey.scenes import PRACTICE, Period, dry_season
+from galamsey.scenes import NO_END, PRACTICE, Period, dry_season
 from galamsey.sites import Site, locate
 
 if TYPE_CHECKING:
+    from galamsey.dates import Day
     from galamsey.geo import Grid, Point
     from galamsey.models import Model, Plan
     from galamsey.pipeline import Request, Step
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 FIRST_ACQUISITION: Final = date(2015, 6, 23)
 """Sentinel-2A was launched on this day."""
+
+EVERY_DATE: Final = Period(since=FIRST_ACQUISITION, until=NO_END)
 
 
 class Stage(Enum):
@@ -104,6 +109,10 @@ class Settings:
     catalogue: Catalogue = PRACTICE
     period: Period
     sensitivity: Sensitivity = HIGH_RECALL
+    use_fallback: bool = True
+    """Ask a second catalogue where the chosen one does not answer."""
+    other: Catalogue | None = None
+    """The catalogue that the person entered."""
     backdrop: bool = False
     """Show online imagery under the map; its host then learns where the map is."""
 
@@ -118,6 +127,8 @@ class Run:
     """UTC."""
     stage: Stage = Stage.SEARCHING
     grid: Grid | None = None
+    days: tuple[Day, ...] = ()
+    """The days on offer, the most useful first."""
     scene: SceneChosen | None = None
     composed: ChipComposed | None = None
     sites: tuple[Site, ...] = ()
@@ -222,6 +233,14 @@ class StepReported:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DaySurveyed:
+    """More became known of one day on offer, also after the run."""
+
+    run_id: int
+    day: Day
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunEnded:
     """A run is complete."""
 
@@ -276,6 +295,7 @@ Event: TypeAlias = (
     | ModelDropped
     | RunStarted
     | StepReported
+    | DaySurveyed
     | RunEnded
     | RunFailed
     | RunCancelled
@@ -285,13 +305,15 @@ Event: TypeAlias = (
 )
 
 
-def initial_state(today: date) -> AppState:
-    """Return the state of a first visit: practice region, every date up to today."""
-    return AppState(settings=Settings(period=Period(since=FIRST_ACQUISITION, until=today)))
+def initial_state() -> AppState:
+    """Return the state of a first visit: practice region, every date."""
+    return AppState(settings=Settings(period=EVERY_DATE))
 
 
 def period_key(period: Period) -> str:
     """Name a period for controls and links: ``latest``, or the year in which a dry season ends."""
+    if period == EVERY_DATE:
+        return "latest"
     year = period.until.year
     return str(year) if period == dry_season(year) else "latest"
 
@@ -299,7 +321,7 @@ def period_key(period: Period) -> str:
 def period_from_key(key: str, today: date) -> Period | None:
     """Return the period of a key; None for a key that names none."""
     if key == "latest":
-        return Period(since=FIRST_ACQUISITION, until=today)
+        return EVERY_DATE
     if re.fullmatch(r"[0-9]{4}", key) and FIRST_ACQUISITION.year < int(key) <= today.year + 1:
         return dry_season(int(key))
     return None
@@ -338,7 +360,11 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, online=online)
         case NoticeGiven(text=text):
             return replace(state, notice=text)
-    if state.run is None or event.run_id != state.run.run_id or state.run.stage.ended:
+    if state.run is None or event.run_id != state.run.run_id:
+        return state
+    if isinstance(event, DaySurveyed):
+        return replace(state, run=replace(state.run, days=replaced(state.run.days, event.day)))
+    if state.run.stage.ended:
         return state
     match event:
         case StepReported(step=step):
@@ -358,6 +384,8 @@ def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: PLR0911 -
     match step:
         case ChipOutlined(grid=grid):
             return replace(run, grid=grid)
+        case DaysOffered(days=days):
+            return replace(run, days=days)
         case SceneChosen():
             return replace(run, scene=step, stage=Stage.READING)
         case ChipComposed():

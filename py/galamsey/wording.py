@@ -11,6 +11,7 @@ from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
 
 if TYPE_CHECKING:
+    from galamsey.pipeline import SceneChosen
     from galamsey.sites import Site
     from galamsey.state import ModelState, Run
 
@@ -94,10 +95,13 @@ def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome
 
 def _failure(run: Run) -> Verdict:
     if run.problem_kind == "NoUsableImageError":
+        reason, _, cause = run.problem.partition("; ")
+        cause = f"{cause[:1].upper()}{cause[1:]}. " if cause else ""
         return Verdict(
             tone="doubtful",
-            line=f"No usable image: {run.problem}",
-            detail="This says nothing about mining here. Choose another season, or move the point.",
+            line=f"No usable image: {reason}",
+            detail=f"{cause}This says nothing about mining here. Pick another date or a median of several dates below, "
+            "or move the point.",
         )
     if run.problem_kind == "NoSceneError":
         return Verdict(
@@ -149,8 +153,28 @@ def when_and_cloud(run: Run) -> str:
     """Say when the image was taken and how much of the chip is hidden."""
     if run.scene is None:
         return ""
+    if run.scene.median_of:
+        newest, oldest = run.scene.median_of[0], run.scene.median_of[-1]
+        return f"Median of {len(run.scene.median_of)} dates, {format_date(oldest)} to {format_date(newest)} (UTC)"
     scene = run.scene.scene
     return f"{format_date(scene.acquired)} (UTC), {run.scene.chip_cloud_percent:.0f} % of the chip under cloud"
+
+
+def why_this_image(run: Run) -> str:
+    """Say why this image was taken of those on offer."""
+    if run.scene is None:
+        return ""
+    said = f"{run.scene.reason[:1].upper()}{run.scene.reason[1:]}."
+    if run.scene.placement.startswith("whole") and "moved" not in run.scene.placement:
+        return said
+    return f"{said} The chip is {run.scene.placement.removeprefix('whole, from one scene, ')}."
+
+
+def _acquired(chosen: SceneChosen) -> str:
+    scene = chosen.scene
+    if chosen.median_of:
+        return f"{', '.join(format_date(day) for day in chosen.median_of)} (UTC)"
+    return f"{scene.acquired:%Y-%m-%d %H:%M:%S} UTC by {scene.platform}"
 
 
 def model_status(model: ModelState) -> str:
@@ -193,10 +217,12 @@ def provenance(run: Run) -> list[tuple[str, str]]:
     if run.scene is not None:
         scene = run.scene.scene
         rows += [
-            ("Scene", scene.id),
-            ("Acquired", f"{scene.acquired:%Y-%m-%d %H:%M:%S} UTC by {scene.platform}"),
+            ("Found in", scene.found_in or request.catalogue.name),
+            ("Scene" if len(run.scene.scenes) == 1 else "Scenes", ", ".join(one.id for one in run.scene.scenes)),
+            ("Acquired", _acquired(run.scene)),
             ("Cloud", f"{run.scene.chip_cloud_percent:.1f} % of the chip, {scene.cloud_percent:.1f} % of the scene"),
-            ("Choice", f"clearest of {run.scene.examined} dates looked at, {run.scene.candidates} on offer"),
+            ("Choice", f"{run.scene.reason}; {run.scene.examined} of {run.scene.candidates} dates on offer looked at"),
+            ("Placement", run.scene.placement),
         ]
     if run.grid is not None:
         rows.append(("Chip", f"EPSG:{run.grid.epsg}, upper left {run.grid.origin.x:.0f} {run.grid.origin.y:.0f}"))

@@ -78,6 +78,8 @@ class World:
     prose: str = PROSE
     broken: frozenset[str] = frozenset()
     """Hrefs that cannot be read."""
+    spoiled: dict[str, int] = field(default_factory=dict)
+    """A value that stands in every pixel of the bands, by scene id."""
     seed: int = 0
     asked: list[str] = field(default_factory=list)
     """Calls in order: kind and what for."""
@@ -86,6 +88,10 @@ class World:
 
     def __post_init__(self) -> None:
         self.generated = generate_chip(self.seed)
+
+    @property
+    def offset(self) -> int:
+        return self.generated.facts.offset_dn
 
     def services(self) -> Services:
         return Services(
@@ -118,6 +124,8 @@ class World:
         """Return a whole band: the generated chip in the middle, its edge values around."""
         name, key = href.split("/")
         chip = self.clouds(name) if key == SCL else self.generated.dn[BANDS.index(key)]
+        if key != SCL and name in self.spoiled:
+            chip = np.full_like(chip, self.spoiled[name])
         whole = np.pad(chip, CHIP_OFFSET_PX, mode="edge")
         return whole[::2, ::2] if key in COARSE else whole
 

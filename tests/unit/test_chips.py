@@ -5,14 +5,14 @@ from galamsey.chips import (
     BOA_OFFSET,
     CHIP_SIZE,
     OBSCURED_SCL,
-    band_window,
+    centred_grid,
     chip_window,
     choose_offset,
     make_chip,
     obscured_mask,
     provisional_grid,
     share_percent,
-    to_chip,
+    what_is_wrong,
 )
 from galamsey.errors import NoUsableImageError, RasterError
 from galamsey.geo import Grid, Point, PointXY, Window, to_lonlat, to_utm
@@ -20,7 +20,6 @@ from galamsey.scenes import BANDS
 from tools.landscape.chip import generate_chip
 
 SCENE = Grid(epsg=32630, origin=PointXY(600_000.0, 700_000.0), gsd_m=10.0, width=1000, height=800)
-SCENE_20M = Grid(epsg=32630, origin=SCENE.origin, gsd_m=20.0, width=500, height=400)
 CHIP_GRID = Grid(epsg=32630, origin=SCENE.origin, gsd_m=10.0, width=CHIP_SIZE, height=CHIP_SIZE)
 
 
@@ -31,10 +30,6 @@ def at(col: float, row: float, grid: Grid = SCENE) -> Point:
 
 def offsets(window: Window) -> tuple[int, int]:
     return window.col_off, window.row_off
-
-
-def window_at(col_off: int, row_off: int, size: int = CHIP_SIZE) -> Window:
-    return Window(col_off=col_off, row_off=row_off, width=size, height=size)
 
 
 def make(dn, scl=None, *, baseline=(5, 9), said_applied=None, grid=CHIP_GRID):
@@ -105,60 +100,6 @@ def test_the_provisional_chip_holds_its_point_in_the_middle_of_whole_tens_of_met
         assert grid.origin.x % 10 == grid.origin.y % 10 == 0
 
 
-def test_a_10_m_band_is_read_where_the_chip_is():
-    assert band_window(window_at(437, 3), SCENE) == window_at(437, 3)
-
-
-@pytest.mark.parametrize(
-    ("offset", "first", "size"), [((436, 336), (218, 168), (64, 64)), ((437, 336), (218, 168), (65, 64)),
-                                  ((436, 337), (218, 168), (64, 65)), ((437, 337), (218, 168), (65, 65))]
-)  # fmt: skip
-def test_a_20_m_band_is_read_with_half_pixels_on_both_sides_of_odd_chips(offset, first, size):
-    window = band_window(window_at(*offset), SCENE_20M)
-
-    assert offsets(window) == first
-    assert (window.width, window.height) == size
-
-
-@pytest.mark.parametrize("offset", [(0, 0), (1, 0), (0, 1), (871, 671), (872, 672), (435, 335)])
-def test_20_m_values_land_on_the_10_m_pixels_that_they_cover(offset):
-    coarse = np.arange(400 * 500, dtype=np.uint32).reshape(400, 500)
-    window = window_at(*offset)
-    part = band_window(window, SCENE_20M)
-    values = coarse[part.row_off : part.row_off + part.height, part.col_off : part.col_off + part.width]
-
-    fine = to_chip(values, window, SCENE_20M)
-
-    rows, cols = np.indices((128, 128))
-    expected = coarse[(rows + window.row_off) // 2, (cols + window.col_off) // 2]
-    np.testing.assert_array_equal(fine, expected)
-
-
-def test_10_m_values_stay_as_they_are():
-    values = np.arange(128 * 128, dtype=np.uint16).reshape(128, 128)
-
-    np.testing.assert_array_equal(to_chip(values, window_at(437, 3), SCENE), values)
-
-
-def test_values_of_another_shape_are_refused():
-    with pytest.raises(RasterError, match=r"expected 65 x 64 px, got \(64, 64\)"):
-        to_chip(np.zeros((64, 64), np.uint16), window_at(437, 336), SCENE_20M)
-
-
-def test_a_band_that_ends_before_the_scene_is_refused():
-    short = Grid(epsg=32630, origin=SCENE.origin, gsd_m=20.0, width=500, height=300)
-
-    with pytest.raises(RasterError, match="expected a band that covers the scene, got 500 x 300 px of 20 m"):
-        band_window(window_at(872, 672), short)
-
-
-def test_a_60_m_band_is_refused():
-    coarse = Grid(epsg=32630, origin=SCENE.origin, gsd_m=60.0, width=500, height=300)
-
-    with pytest.raises(RasterError, match="10 m or 20 m, got 60 m"):
-        band_window(window_at(0, 0), coarse)
-
-
 # Masks
 
 
@@ -178,10 +119,45 @@ def test_nodata_and_corrupt_values_of_any_band_make_a_pixel_invalid():
     assert np.isfinite(chip.reflectance[:, chip.valid]).all()
 
 
-@pytest.mark.parametrize("value", [0, 65_535])
-def test_a_chip_without_any_valid_pixel_is_no_image(value):
-    with pytest.raises(NoUsableImageError, match="no valid value"):
+@pytest.mark.parametrize(("value", "said"), [(0, "100 % no data"), (65_535, "100 % values near 65,535")])
+def test_a_chip_without_any_valid_pixel_is_no_image_and_says_what_it_is(value, said):
+    with pytest.raises(NoUsableImageError, match=f"no valid value here: {said}"):
         make(flat(value))
+
+
+def test_saturated_and_defective_pixels_are_no_values():
+    scl = np.full((CHIP_SIZE, CHIP_SIZE), 4, np.uint8)
+    scl[:32] = 1
+
+    chip = make(flat(2000), scl)
+
+    assert not chip.valid[:32].any()
+    assert chip.valid[32:].all()
+    assert chip.cloud_percent == pytest.approx(25)
+
+
+def test_what_hides_the_ground_is_named_with_its_share_the_largest_first():
+    dn = flat(2000)
+    scl = np.full((CHIP_SIZE, CHIP_SIZE), 4, np.uint8)
+    dn[2, :64] = 65_100
+    dn[:, 64:72] = 0
+    scl[72:104] = 9
+    scl[104:112] = 1
+
+    assert what_is_wrong(dn, scl) == (
+        "50 % values near 65,100, as no surface has and 25 % cloud or its shadow and "
+        "6 % saturated or defective pixels and 6 % no data"
+    )
+    assert what_is_wrong(flat(2000), np.full((CHIP_SIZE, CHIP_SIZE), 4, np.uint8)) == "nothing that could be named"
+
+
+def test_a_chip_can_be_centred_where_the_scene_has_ended():
+    point = at(-10, 790)
+
+    grid = centred_grid(point, SCENE.epsg, SCENE.origin)
+
+    assert grid.origin == (SCENE.origin.x - 740, SCENE.origin.y - 7260)
+    assert grid == provisional_grid(point)
 
 
 def test_a_band_of_another_shape_is_refused_by_name():

@@ -10,8 +10,9 @@ PACKAGE = SOURCE / "galamsey"
 EDGE = PACKAGE / "browser"
 
 ORDER = (
-    "errors", "geo", "coordinates", "places", "scenes", "chips", "composites", "prompts", "drafts", "models",
-    "detections", "sites", "protocol", "pipeline", "state", "links", "wording", "records",
+    "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
+    "indices", "dates", "median", "imagery", "choice", "survey", "prompts", "drafts", "models", "detections", "sites",
+    "protocol", "pipeline", "state", "links", "wording", "records",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -11,7 +11,7 @@ from galamsey.scenes import CATALOGUES, EARTH_SEARCH, PRACTICE, dry_season
 from galamsey.state import Settings, initial_state
 
 TODAY = date(2025, 7, 1)
-FIRST = initial_state(TODAY).settings
+FIRST = initial_state().settings
 POINT = Point(-2.04471, 6.09312)
 
 
@@ -31,6 +31,20 @@ def test_a_link_reopens_the_same_place_and_settings(catalogue, sensitivity, peri
 def test_a_link_is_short_and_readable():
     assert write_link(POINT, FIRST) == "at=6.09312,-2.04471&from=practice&dates=latest&ask=high-recall"
     assert set(parse_qs(write_link(POINT, FIRST))) == {"at", "from", "dates", "ask"}
+
+
+@pytest.mark.parametrize(("day", "median"), [(None, False), (date(2025, 1, 10), False), (None, True)])
+def test_a_link_reopens_the_same_day(day, median):
+    link = read_link("#" + write_link(POINT, FIRST, day=day, median=median), FIRST, TODAY)
+
+    assert (link.day, link.median) == (day, median)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2025-13-01", "", "10.1.2025"])
+def test_a_day_that_cannot_be_read_leaves_the_choice_open(text):
+    link = read_link(f"#at=6.1,-2&day={text}", FIRST, TODAY)
+
+    assert (link.day, link.median) == (None, False)
 
 
 @pytest.mark.parametrize("fragment", ["", "#", "#from=practice", "#settings", "#at="])

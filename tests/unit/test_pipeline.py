@@ -1,17 +1,20 @@
 import asyncio
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 
-from galamsey.errors import EngineError, NoSceneError, NoUsableImageError, RasterError
+from galamsey.choice import MAX_LOOKS
+from galamsey.dates import CLEAR_CHIP_PERCENT, MAX_CHIP_CLOUD_PERCENT
+from galamsey.errors import EngineError, NoSceneError, NoUsableImageError, UnreachableError
+from galamsey.geo import ring_lonlat
 from galamsey.pipeline import (
-    CLEAR_CHIP_PERCENT,
-    MAX_CANDIDATES,
-    MAX_CHIP_CLOUD_PERCENT,
     AnswerGrew,
     AnswerUnreadable,
     ChipComposed,
     ChipOutlined,
+    DaysOffered,
     Described,
     DescriptionGrew,
     SceneChosen,
@@ -25,7 +28,6 @@ from tests.unit.builders import (
     BOXES,
     CHIP_GRID,
     HEADER_BYTES,
-    POINT,
     REQUEST,
     TILE_BYTES,
     WINDOW_BYTES,
@@ -34,17 +36,17 @@ from tests.unit.builders import (
 )
 
 
-def run(world):
+def run(world, request=REQUEST):
     steps = []
-    asyncio.run(analyse(REQUEST, world.services(), steps.append))
+    asyncio.run(analyse(request, world.services(), steps.append))
     return steps
 
 
-def run_into(error, world):
+def run_into(error, world, request=REQUEST):
     """Return the steps reported before the error, and the error."""
     steps = []
     with pytest.raises(error) as caught:
-        asyncio.run(analyse(REQUEST, world.services(), steps.append))
+        asyncio.run(analyse(request, world.services(), steps.append))
     return steps, caught.value
 
 
@@ -62,8 +64,8 @@ def test_a_run_reports_each_stage_in_order_as_soon_as_it_is_known():
     steps = run(World(scenes=days(1)))
 
     assert [step.stage if isinstance(step, StageTimed) else type(step) for step in steps] == [
-        ChipOutlined, "search",
-        ChipOutlined, SceneChosen, "choose",
+        ChipOutlined, DaysOffered, "search",
+        DaysOffered, ChipOutlined, SceneChosen, "choose",
         ChipComposed, "bands",
         AnswerGrew, AnswerGrew, SitesFound, "detect",
         DescriptionGrew, DescriptionGrew, Described, "describe",
@@ -79,9 +81,9 @@ def test_the_world_is_asked_for_no_more_than_is_needed():
         "search practice", "read s3/scl", *(f"read s3/{band}" for band in BANDS),
         "breathe", "detect 256", "describe 256",
     ]  # fmt: skip
-    assert world.query.point == POINT
+    assert world.query.outline == ring_lonlat(CHIP_GRID.corners, CHIP_GRID.epsg)
     assert world.query.period == REQUEST.period
-    assert world.query.max_cloud_percent == 70
+    assert world.query.max_cloud_percent == 100
 
 
 def test_the_outline_shown_at_once_is_where_the_chip_turns_out_to_lie():
@@ -198,13 +200,13 @@ def test_without_a_clear_date_the_least_cloudy_usable_one_is_taken():
     assert CLEAR_CHIP_PERCENT < chosen.chip_cloud_percent < MAX_CHIP_CLOUD_PERCENT
 
 
-def test_only_the_first_few_dates_are_looked_into():
-    world = World(scenes=days(20), cloudy={f"s{day}": 128 for day in range(14, 21)})
+def test_only_the_most_promising_dates_are_looked_at():
+    world = World(scenes=days(20), cloudy={f"s{day}": 128 for day in range(5, 21)})
 
     steps, error = run_into(NoUsableImageError, world)
 
-    assert sum(call.endswith("/scl") for call in world.asked) == MAX_CANDIDATES
-    assert "clearest of 6 dates" in str(error)
+    assert sum(call.endswith("/scl") for call in world.asked) == MAX_LOOKS
+    assert "clearest of 8 dates" in str(error)
     assert not any(isinstance(step, (SceneChosen, ChipComposed)) for step in steps)
 
 
@@ -214,16 +216,16 @@ def test_where_every_date_is_cloudy_the_model_is_not_asked():
     steps, error = run_into(NoUsableImageError, world)
 
     assert str(error) == "39 % cloud on 1 Jan 2025, and that is the clearest of 2 dates looked at"
-    assert [type(step) for step in steps] == [ChipOutlined, StageTimed]
+    assert [type(step) for step in steps] == [ChipOutlined, DaysOffered, StageTimed, DaysOffered, DaysOffered]
     assert not any(call.startswith(("detect", "describe")) for call in world.asked)
 
 
-def test_where_there_is_no_scene_the_error_names_place_dates_and_catalogue():
+def test_where_there_is_no_scene_the_error_names_dates_and_catalogue():
     world = World(scenes=[])
 
     steps, error = run_into(NoSceneError, world)
 
-    assert "70 % cloud here from 2024-11-01 to 2025-03-31 in Practice region (generated)" in str(error)
+    assert "no scene here from 2024-11-01 to 2025-03-31 in Practice region (generated)" in str(error)
     assert [type(step) for step in steps] == [ChipOutlined]
     assert world.asked == ["search practice"]
 
@@ -232,11 +234,132 @@ def test_where_there_is_no_scene_the_error_names_place_dates_and_catalogue():
 def test_a_band_that_cannot_be_read_ends_the_run_before_the_model_is_asked(key):
     world = World(scenes=days(1), broken=frozenset({f"s1/{key}"}))
 
-    steps, error = run_into(RasterError, world)
+    steps, error = run_into(NoUsableImageError, world)
 
     assert f"s1/{key} is cut short" in str(error)
+    assert "1 Jan 2025" in str(error)
     assert not any(isinstance(step, ChipComposed) for step in steps)
     assert not any(call.startswith("detect") for call in world.asked)
+
+
+@pytest.mark.parametrize("key", ["scl", "blue"])
+def test_a_date_that_cannot_be_read_makes_room_for_the_next_best(key):
+    world = World(scenes=days(2), broken=frozenset({f"s2/{key}"}))
+
+    steps = run(world)
+
+    assert [step for step in steps if isinstance(step, SceneChosen)][-1].scene.id == "s1"
+    offered = [step for step in steps if isinstance(step, DaysOffered)][-1].days
+    assert {day.when.day: day.problem for day in offered} == {1: "", 2: f"s2/{key} is cut short"}
+
+
+def test_values_that_no_surface_has_make_room_for_the_next_best_date():
+    world = World(scenes=days(2), spoiled={"s2": 65_100})
+
+    steps = run(world)
+
+    assert only(ChipComposed, steps).chip.valid.all()
+    assert [step.scene.id for step in steps if isinstance(step, SceneChosen)] == ["s2", "s1"]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"), [(65_100, "values near 65,100"), (65_535, "values near 65,535"), (0, "no data")]
+)
+def test_where_no_date_holds_sound_values_the_error_says_what_they_hold(spoiled, said):
+    world = World(scenes=days(1), spoiled={"s1": spoiled})
+
+    steps, error = run_into(NoUsableImageError, world)
+
+    assert said in str(error)
+    assert "on 1 Jan 2025" in str(error)
+    assert not any(call.startswith("detect") for call in world.asked)
+    assert not any(isinstance(step, ChipComposed) for step in steps)
+
+
+def test_an_archive_that_does_not_answer_is_not_asked_for_date_after_date():
+    class Gone(World):
+        async def read_header(self, href):
+            self.asked.append(f"header {href}")
+            raise UnreachableError(f"{href} could not be reached")
+
+    world = Gone(scenes=days(5))
+    _, error = run_into(UnreachableError, world)
+
+    assert "could not be reached" in str(error)
+    assert len(world.asked) == 2
+
+
+# A date of one's own
+
+
+def test_a_picked_date_is_taken_although_others_are_clearer():
+    world = World(scenes=days(3), cloudy={"s1": 60})
+
+    chosen = only(SceneChosen, run(world, replace(REQUEST, day=date(2025, 1, 1))))
+
+    assert (chosen.scene.id, chosen.examined, chosen.candidates) == ("s1", 1, 3)
+    assert chosen.reason == "picked by you: 47 % chip cloud"
+
+
+def test_days_known_from_an_earlier_run_are_not_searched_for_again():
+    world = World(scenes=days(3))
+    offered = [step for step in run(world) if isinstance(step, DaysOffered)][-1].days
+    world.asked.clear()
+
+    steps = run(world, replace(REQUEST, day=date(2025, 1, 2), offered=offered))
+
+    assert "search practice" not in world.asked
+    assert only(SceneChosen, steps).scene.id == "s2"
+
+
+def test_a_picked_date_that_shows_nothing_is_no_image():
+    world = World(scenes=days(2), cloudy={"s1": 128})
+
+    _, error = run_into(NoUsableImageError, world, replace(REQUEST, day=date(2025, 1, 1)))
+
+    assert str(error) == "100 % cloud on 1 Jan 2025, the date that you picked"
+
+
+def test_a_picked_date_that_is_not_on_offer_says_so():
+    _, error = run_into(NoUsableImageError, World(scenes=days(2)), replace(REQUEST, day=date(2019, 1, 1)))
+
+    assert str(error) == "the catalogue holds no image of 1 Jan 2019 here"
+
+
+# Several dates together
+
+
+def test_a_median_is_made_of_the_clearest_dates_of_a_season():
+    world = World(scenes=days(8), cloudy={f"s{day}": 10 * day for day in range(1, 9)})
+
+    steps = run(world, replace(REQUEST, median=True))
+
+    chosen, composed = only(SceneChosen, steps), only(ChipComposed, steps)
+    assert [day.day for day in chosen.median_of] == [5, 4, 3, 2, 1]
+    assert chosen.reason == "median of the 5 clearest dates of a season"
+    assert chosen.chip_cloud_percent == pytest.approx(100 * 10 / 128)
+    np.testing.assert_allclose(
+        composed.chip.reflectance[:, 60:], (world.generated.dn[:, 60:].astype(float) - world.offset) / 10_000, atol=1e-4
+    )
+    assert "1 Jan 2025, 2 Jan 2025, 3 Jan 2025, 4 Jan 2025, 5 Jan 2025" in composed.chip.offset_rule.reason
+
+
+def test_a_median_needs_enough_dates_that_show_something():
+    world = World(scenes=days(4), cloudy={"s1": 128, "s2": 128})
+
+    _, error = run_into(NoUsableImageError, world, replace(REQUEST, median=True))
+
+    assert str(error) == "a median needs 3 dates that show part of the chip, and there are 2"
+
+
+def test_a_date_that_cannot_be_read_is_left_out_of_a_median():
+    world = World(scenes=days(4), broken=frozenset({"s2/nir", "s4/scl"}))
+
+    _, error = run_into(NoUsableImageError, world, replace(REQUEST, median=True))
+    assert "there are 2" in str(error)
+
+    chosen = only(SceneChosen, run(World(scenes=days(5), broken=world.broken), replace(REQUEST, median=True)))
+    assert [day.day for day in chosen.median_of] == [5, 3, 1]
 
 
 def test_a_failing_engine_ends_the_run_with_the_pictures_shown():

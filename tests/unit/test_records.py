@@ -1,7 +1,7 @@
 import asyncio
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.unit.builders import BOXES, CHIP_GRID, POINT, READY_MODEL, REQUEST, W
 
 
 def record_of(boxes):
-    state = replace(initial_state(date(2025, 7, 1)), model=READY_MODEL)
+    state = replace(initial_state(), model=READY_MODEL)
     state = update(state, RunStarted(run_id=1, request=REQUEST, started=datetime(2025, 7, 1, tzinfo=UTC)))
     fresh = run_record(state.run)
     steps = []

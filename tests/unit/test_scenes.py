@@ -10,16 +10,22 @@ from galamsey.geo import Point
 from galamsey.scenes import (
     BANDS,
     CATALOGUES,
+    DIGITAL_EARTH_AFRICA,
+    NO_END,
     SCL,
+    Page,
     Period,
     SceneQuery,
     dry_season,
     format_date,
     matching_scenes,
-    next_body,
+    next_page,
+    other_catalogue,
     page_items,
     parse_scene,
+    read_other,
     search_body,
+    write_other,
 )
 
 ITEM = json.loads((Path(__file__).parents[1] / "fixtures" / "earth-search-item.json").read_text(encoding="utf-8"))
@@ -27,7 +33,20 @@ ITEM = json.loads((Path(__file__).parents[1] / "fixtures" / "earth-search-item.j
 
 BASE = "https://earth-search.aws.element84.com/v1/search"
 INSIDE = Point(48.7, 18.5)
-QUERY = SceneQuery(point=INSIDE, period=Period(since=date(2023, 6, 1), until=date(2023, 6, 30)), max_cloud_percent=70.0)
+
+
+def around(point, half_deg=0.006):
+    """Return a closed ring of a chip's size around a point."""
+    lon, lat = point
+    corners = [(-1, 1), (1, 1), (1, -1), (-1, -1), (-1, 1)]
+    return tuple(Point(lon + dx * half_deg, lat + dy * half_deg) for dx, dy in corners)
+
+
+QUERY = SceneQuery(
+    outline=around(INSIDE),
+    period=Period(since=date(2023, 6, 1), until=date(2023, 6, 30)),
+    max_cloud_percent=70.0,
+)
 
 
 def item_with(identifier="S2X", **properties):
@@ -110,7 +129,7 @@ def test_an_item_with_an_unreadable_property_is_refused(properties):
 
 
 @pytest.mark.parametrize(
-    ("told", "baseline"), [("05.09", (5, 9)), ("04.00", (4, 0)), ("02.14", (2, 14)), ("3", (3, 0)), (None, (0, 0))]
+    ("told", "baseline"), [("05.09", (5, 9)), ("04.00", (4, 0)), ("02.14", (2, 14)), ("3", (3, 0))]
 )
 def test_the_processing_baseline_is_read_as_numbers(told, baseline):
     assert parse_scene(item_with(**{"s2:processing_baseline": told}), BASE).baseline == baseline
@@ -140,10 +159,10 @@ def test_a_time_in_another_zone_is_brought_to_utc():
     assert scene.acquired.utcoffset().total_seconds() == 0
 
 
-def test_the_search_asks_for_the_point_the_dates_and_the_cloud():
+def test_the_search_asks_for_the_outline_the_dates_and_the_cloud():
     assert search_body(QUERY) == {
         "collections": ["sentinel-2-l2a"],
-        "intersects": {"type": "Point", "coordinates": [48.7, 18.5]},
+        "intersects": {"type": "Polygon", "coordinates": [[list(point) for point in QUERY.outline]]},
         "datetime": "2023-06-01T00:00:00Z/2023-06-30T23:59:59Z",
         "query": {"eo:cloud_cover": {"lte": 70.0}},
         "sortby": [{"field": "properties.datetime", "direction": "desc"}],
@@ -167,28 +186,133 @@ def test_the_items_of_a_page_are_returned_as_they_are():
     assert page_items({"type": "FeatureCollection", "features": []}) == []
 
 
-def test_the_next_page_is_asked_with_the_body_of_its_link():
-    body = search_body(QUERY)
-    token = {"rel": "next", "method": "POST", "href": BASE, "body": {**body, "next": "token"}, "merge": False}
+FIRST = Page(url=f"{BASE}/search", body=search_body(QUERY))
 
-    assert next_body({"links": [{"rel": "self"}, token]}, body) == {**body, "next": "token"}
+
+def test_the_next_page_is_asked_with_the_body_of_its_link():
+    token = {"rel": "next", "method": "POST", "href": BASE, "body": {**FIRST.body, "next": "token"}, "merge": False}
+
+    assert next_page({"links": [{"rel": "self"}, token]}, FIRST).body == {**FIRST.body, "next": "token"}
+    assert next_page({"links": [token]}, FIRST).url == FIRST.url
 
 
 def test_a_next_link_that_merges_adds_to_the_former_body():
-    body = search_body(QUERY)
     link = {"rel": "next", "merge": True, "body": {"token": "t", "limit": 10}}
 
-    assert next_body({"links": [link]}, body) == {**body, "token": "t", "limit": 10}
-    assert body == search_body(QUERY)
+    assert next_page({"links": [link]}, FIRST).body == {**search_body(QUERY), "token": "t", "limit": 10}
+
+
+def test_a_next_link_may_be_an_address():
+    link = {"rel": "next", "href": "/stac/search?page=2"}
+
+    assert next_page({"links": [link]}, FIRST) == Page(
+        url="https://earth-search.aws.element84.com/stac/search?page=2", body=None
+    )
 
 
 @pytest.mark.parametrize(
     "links",
-    [None, [], [{"rel": "self", "body": {"a": 1}}], [{"rel": "next", "href": BASE}], ["next"], [{"rel": "prev"}]],
-)
+    [None, [], [{"rel": "self", "body": {"a": 1}}], [{"rel": "next", "href": BASE, "method": "POST"}], ["next"],
+     [{"rel": "prev"}]],
+)  # fmt: skip
 def test_after_the_last_page_nothing_is_asked(links):
-    assert next_body({"links": links}, {}) is None
-    assert next_body({}, {}) is None
+    assert next_page({"links": links}, FIRST) is None
+    assert next_page({}, FIRST) is None
+
+
+def test_a_running_period_has_no_end_so_that_a_wrong_clock_hides_nothing():
+    query = SceneQuery(
+        outline=QUERY.outline, period=Period(since=date(2015, 6, 23), until=NO_END), max_cloud_percent=100
+    )
+
+    assert search_body(query)["datetime"] == "2015-06-23T00:00:00Z/.."
+    assert found([item_with(datetime="2031-01-01T00:00:00Z")], query) == ["S2X"]
+    assert str(query.period) == "2015-06-23 on"
+
+
+def test_the_share_of_the_outline_that_a_footprint_holds_is_told():
+    west_edge = 48.1583  # of the recorded footprint at this latitude
+    query = SceneQuery(outline=around(Point(west_edge, 18.5)), period=QUERY.period, max_cloud_percent=70.0)
+
+    (scene,) = matching_scenes([ITEM], query, BASE)
+
+    assert scene.covers == pytest.approx(0.5, abs=0.03)
+    assert matching_scenes([ITEM], QUERY, BASE)[0].covers == pytest.approx(1)
+
+
+def digital_earth_africa_item():
+    """Return an item shaped as Digital Earth Africa's: ESA's band numbers, S3 addresses, older property names."""
+    item = deepcopy(ITEM)
+    item["collection"] = "s2_l2a"
+    numbers = dict(DIGITAL_EARTH_AFRICA.asset_keys)
+    bucket = "s3://deafrica-sentinel-2/sentinel-s2-l2a-cogs/39/Q/TA/2023/6/S2A_39QTA_20230628_0_L2A"
+    item["assets"] = {numbers[key]: {"href": f"{bucket}/{numbers[key]}.tif"} for key in numbers}
+    item["properties"]["sentinel:processing_baseline"] = item["properties"].pop("s2:processing_baseline")
+    item["properties"]["sentinel:boa_offset_applied"] = item["properties"].pop("earthsearch:boa_offset_applied")
+    return item
+
+
+def test_the_second_catalogue_s_items_become_the_same_scenes():
+    scene = parse_scene(digital_earth_africa_item(), BASE, DIGITAL_EARTH_AFRICA)
+    same = parse_scene(ITEM, BASE)
+
+    folder = "https://deafrica-sentinel-2.s3.af-south-1.amazonaws.com/sentinel-s2-l2a-cogs/39/Q/TA/2023/6/"
+    assert scene.hrefs["red"] == f"{folder}S2A_39QTA_20230628_0_L2A/B04.tif"
+    assert {key: href.rsplit("/", 1)[1] for key, href in scene.hrefs.items()} == {
+        key: href.rsplit("/", 1)[1] for key, href in same.hrefs.items()
+    }
+    assert (scene.baseline, scene.boa_offset_applied, scene.acquired) == (same.baseline, True, same.acquired)
+    assert search_body(QUERY, DIGITAL_EARTH_AFRICA)["collections"] == ["s2_l2a"]
+
+
+@pytest.mark.parametrize(("day", "baseline"), [("2022-01-24", (0, 0)), ("2022-01-25", (4, 0)), ("2025-01-10", (4, 0))])
+def test_an_item_without_a_baseline_has_that_of_its_time(day, baseline):
+    scene = parse_scene(item_with(**{"s2:processing_baseline": None, "datetime": f"{day}T10:00:00Z"}), BASE)
+
+    assert scene.baseline == baseline
+
+
+@pytest.mark.parametrize(
+    "url", ["https://stac.example.org/v1", " https://stac.example.org/v1/ ", "https://stac.example.org/v1/search"]
+)
+def test_another_catalogue_can_be_described_by_its_address(url):
+    other = other_catalogue(url, "sentinel-2-l2a", band_numbers=True)
+
+    assert (other.url, other.key, other.kind) == ("https://stac.example.org/v1", "other", "api")
+    assert dict(other.asset_keys)["swir22"] == "B12"
+    assert "stac.example.org" in other.discloses
+    assert dict(other_catalogue(url, "c", band_numbers=False).asset_keys)["swir22"] == "swir22"
+
+
+@pytest.mark.parametrize("url", ["", "stac", "http://stac.example.org", "ftp://x/y", "javascript:alert(1)"])
+def test_an_address_that_cannot_be_asked_is_refused(url):
+    with pytest.raises(CatalogueError, match="expected the https address"):
+        other_catalogue(url, "sentinel-2-l2a", band_numbers=False)
+
+
+def test_a_catalogue_without_a_collection_is_refused():
+    with pytest.raises(CatalogueError, match="name of a collection"):
+        other_catalogue("https://stac.example.org", " ", band_numbers=False)
+
+
+def test_the_person_s_own_catalogue_is_kept_for_the_next_visit():
+    other = other_catalogue("https://stac.example.org/v1", "s2", band_numbers=True)
+
+    assert read_other(write_other(other)) == other
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"url": 1, "collection": "s", "band_numbers": true}',
+             '{"url": "http://a.b", "collection": "s", "band_numbers": true}']
+)  # fmt: skip
+def test_what_is_no_kept_catalogue_is_none(text):
+    assert read_other(text) is None
+
+
+def test_fallbacks_are_catalogues_of_their_own():
+    keys = {catalogue.key for catalogue in CATALOGUES}
+
+    assert {catalogue.fallback for catalogue in CATALOGUES} <= keys | {""}
 
 
 def test_scenes_come_newest_first_and_once():
@@ -225,8 +349,8 @@ def test_cloud_is_percent_and_its_limit_counts_as_clear(cloud, kept):
     [(INSIDE, True), (Point(48.14, 18.5), False), (Point(49.3, 18.5), False), (Point(48.7, 19.1), False),
      (Point(48.7, 17.9), False), (Point(18.5, 48.7), False)],
 )  # fmt: skip
-def test_only_scenes_whose_footprint_holds_the_point_answer(point, kept):
-    query = SceneQuery(point=point, period=QUERY.period, max_cloud_percent=70.0)
+def test_only_scenes_whose_footprint_meets_the_outline_answer(point, kept):
+    query = SceneQuery(outline=around(point), period=QUERY.period, max_cloud_percent=70.0)
 
     assert found([ITEM], query) == ([ITEM["id"]] if kept else [])
 
@@ -239,8 +363,17 @@ def test_a_footprint_may_have_several_parts():
     assert found([item]) == [ITEM["id"]]
 
 
-@pytest.mark.parametrize("geometry", [None, {}, {"type": "Polygon", "coordinates": []}])
-def test_a_scene_without_a_footprint_holds_no_point(geometry):
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        None,
+        {},
+        {"type": "Polygon", "coordinates": []},
+        {"type": "Polygon", "coordinates": [[[1, 2]]]},
+        {"type": "Point"},
+    ],
+)
+def test_a_scene_without_a_footprint_shows_nothing(geometry):
     assert found([{**ITEM, "geometry": geometry}]) == []
 
 

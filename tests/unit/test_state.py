@@ -19,7 +19,7 @@ from galamsey.pipeline import (
 )
 from galamsey.prompts import AS_TRAINED
 from galamsey.protocol import Loaded
-from galamsey.scenes import EARTH_SEARCH, PRACTICE, Period, dry_season
+from galamsey.scenes import EARTH_SEARCH, NO_END, PRACTICE, Period, dry_season
 from galamsey.state import (
     AppState,
     ConnectionChanged,
@@ -54,7 +54,7 @@ from tests.unit.builders import BOXES, CHIP_GRID, PLAN, PROSE, READY_MODEL, REQU
 
 TODAY = date(2025, 7, 1)
 STARTED = datetime(2025, 7, 1, 12, 0, tzinfo=UTC)
-FIRST = replace(initial_state(TODAY), model=READY_MODEL)
+FIRST = replace(initial_state(), model=READY_MODEL)
 LOADED = Loaded(device="wasm", dtype="fp32", ms=800.0)
 
 
@@ -67,6 +67,7 @@ def recorded_steps(**world):
 
 STEPS = recorded_steps()
 FOUND = next(step for step in STEPS if isinstance(step, SitesFound))
+CHOSEN = next(step for step in STEPS if isinstance(step, SceneChosen))
 
 
 def fold(state, *events):
@@ -93,10 +94,10 @@ def run_of(state: AppState) -> Run:
 
 
 def test_a_first_visit_stands_in_the_practice_region_with_no_run_and_no_model():
-    state = initial_state(TODAY)
+    state = initial_state()
 
     assert state.settings.catalogue is PRACTICE
-    assert state.settings.period == Period(since=date(2015, 6, 23), until=TODAY)
+    assert state.settings.period == Period(since=date(2015, 6, 23), until=NO_END)
     assert state.settings.backdrop is False
     assert state.run is None
     assert state.model == ModelState(model=DEMO, stage=ModelStage.ABSENT)
@@ -226,7 +227,7 @@ def test_the_outline_in_degrees_is_closed_as_soon_as_the_grid_is_known():
     ("step", "changed"),
     [
         (ChipOutlined(grid=CHIP_GRID), {"grid": CHIP_GRID}),
-        (SceneChosen(scene=scene_of("s1"), chip_cloud_percent=1.0, candidates=2, examined=1), {"stage": Stage.READING}),
+        (CHOSEN, {"scene": CHOSEN, "stage": Stage.READING}),
         (FOUND, {"found": FOUND, "sites": FOUND.sites, "stage": Stage.DESCRIBING}),
         (AnswerUnreadable(reason="expected boxes", text="mud"), {"sites": (), "stage": Stage.DESCRIBING}),
         (DescriptionGrew(text="Two ar"), {"description": "Two ar"}),
@@ -381,7 +382,7 @@ def test_a_dry_season_is_named_by_the_year_it_ends_in(year):
 def test_every_date_up_to_today_is_the_latest():
     latest = period_from_key("latest", TODAY)
 
-    assert latest == Period(since=date(2015, 6, 23), until=TODAY)
+    assert latest == Period(since=date(2015, 6, 23), until=NO_END)
     assert period_key(latest) == "latest"
 
 

@@ -9,13 +9,14 @@ import js
 from galamsey.browser.page import clone, element, fill, listen, on_click, part, set_text, show, write
 from galamsey.models import MODELS
 from galamsey.prompts import SENSITIVITIES
-from galamsey.scenes import CATALOGUES, dry_season, format_date
+from galamsey.scenes import BAND_NUMBERS, CATALOGUES, dry_season, format_date
 from galamsey.state import FIRST_ACQUISITION, ModelStage, period_key, utc_now
 from galamsey.wording import KB, format_bytes, model_detail, model_status
 
 if TYPE_CHECKING:
     from galamsey.browser.handlers import Handlers
     from galamsey.models import Model
+    from galamsey.scenes import Catalogue
     from galamsey.state import ModelState, Settings
 
 DRY_SEASON_STARTS: Final = 11
@@ -32,12 +33,13 @@ class SettingsDialog:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
         self._shown: Settings | None = None
-        fill("catalogues", [_choice("catalogue", c.key, c.name, _disclosure(c.discloses)) for c in CATALOGUES])
+        self._show_catalogues(None)
         fill("sensitivities", [_choice("sensitivity", s.key, s.name, s.explanation) for s in SENSITIVITIES])
         fill("period", [_period_option(key, name) for key, name in period_choices()])
         _check("theme", self.theme)
         listen(element("settings-form"), "change", self._changed)
         listen(element("settings-form"), "submit", lambda event: event.preventDefault())
+        on_click("use-other", self._use_other)
 
     @property
     def theme(self) -> str:
@@ -48,8 +50,11 @@ class SettingsDialog:
         """Show what holds."""
         if settings == self._shown:
             return
+        if self._shown is None or settings.other != self._shown.other:
+            self._show_catalogues(settings.other)
         self._shown = settings
         _check("catalogue", settings.catalogue.key)
+        element("use-fallback").checked = settings.use_fallback
         _check("sensitivity", settings.sensitivity.key)
         element("period").value = period_key(settings.period)
         element("backdrop").checked = settings.backdrop
@@ -58,12 +63,32 @@ class SettingsDialog:
         if event.target.name == "theme":
             self._change_theme(str(event.target.value))
             return
+        if event.target.closest("#other-catalogue"):
+            return  # taken over by its own button
         self._handlers.change_settings(
             _checked("catalogue"),
             str(element("period").value),
             _checked("sensitivity"),
             backdrop=bool(element("backdrop").checked),
+            use_fallback=bool(element("use-fallback").checked),
         )
+
+    def _show_catalogues(self, other: Catalogue | None) -> None:
+        known = CATALOGUES if other is None else (*CATALOGUES, other)
+        fill("catalogues", [_choice("catalogue", c.key, c.name, _disclosure(c.discloses)) for c in known])
+        if other is not None:
+            element("other-url").value = other.url
+            element("other-collection").value = other.collection
+            element("other-assets").value = "numbers" if other.asset_keys == BAND_NUMBERS else "names"
+
+    def _use_other(self) -> None:
+        problem = self._handlers.describe_catalogue(
+            str(element("other-url").value),
+            str(element("other-collection").value),
+            band_numbers=str(element("other-assets").value) == "numbers",
+        )
+        write("other-problem", problem)
+        show("other-problem", shown=bool(problem))
 
     def _change_theme(self, theme: str) -> None:
         if theme == THEMES[0]:
@@ -139,7 +164,7 @@ def period_choices() -> list[tuple[str, str]]:
         (str(year), f"Dry season {year - 1}/{year % 100:02d} ({_months(year)})")
         for year in range(last, FIRST_ACQUISITION.year, -1)
     ]
-    return [("latest", "Latest clear image"), *seasons]
+    return [("latest", "Every date since 2015"), *seasons]
 
 
 def _months(year: int) -> str:

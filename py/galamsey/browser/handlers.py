@@ -10,10 +10,18 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class ChangeSettings(Protocol):
-        """Take over catalogue, period and sensitivity by key, and whether the backdrop is on."""
+        """Take over catalogue, period and sensitivity by key, and what is switched on."""
 
-        def __call__(self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool) -> None:
+        def __call__(
+            self, catalogue_key: str, period_key: str, sensitivity_key: str, *, backdrop: bool, use_fallback: bool
+        ) -> None:
             """Take them over."""
+
+    class DescribeCatalogue(Protocol):
+        """Take over the catalogue that the person entered; returns what is wrong with it, or nothing."""
+
+        def __call__(self, url: str, collection: str, *, band_numbers: bool) -> str:
+            """Take it over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +36,16 @@ class Handlers:
     """Look at the chip around longitude and latitude."""
     cancel: Callable[[], None]
     retry: Callable[[], None]
+    pick_day: Callable[[str], None]
+    """Look again at the same place: ``best``, ``median`` or an ISO date."""
+    survey_days: Callable[[], None]
+    """Look at the days on offer, now that their list is open."""
     save: Callable[[], None]
     """Ask for the present run as a file."""
     choose_model: Callable[[str], None]
     cancel_model: Callable[[], None]
     change_settings: ChangeSettings
+    describe_catalogue: DescribeCatalogue
     set_theme: Callable[[str], None]
     """``auto``, ``light`` or ``dark``; the page itself has changed already."""
     select_site: Callable[[int | None], None]

@@ -1,34 +1,27 @@
-"""Ask catalogues over HTTP: time limits, retries, pages, and errors fit to be shown."""
+"""Ask hosts over HTTP, through the one queue of the page."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import js
 from pyodide.ffi import JsException, to_js
 
-from galamsey.errors import CatalogueError
-from galamsey.scenes import MAX_PAGES, Catalogue, Scene, SceneQuery, matching_scenes, next_body, page_items, search_body
+from galamsey.errors import CatalogueError, PassingError
+from galamsey.search import find_scenes
+from galamsey.transport import JSON_LIMIT_S, Reply, RequestQueue, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TIMEOUT_MS: Final = 20_000
-ATTEMPTS: Final = 3
-FIRST_PAUSE_S: Final = 1.0
-"""Doubled after each attempt."""
+    from galamsey.scenes import Catalogue, Scene, SceneQuery
 
-PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
-"""Answers that a later attempt may not get; Earth Search has been seen to answer 500 and 502 now and then."""
-
-OK: Final = 200
-
-
-class _PassingError(Exception):
-    """Worth another attempt."""
+QUEUE: Final = RequestQueue(asyncio.sleep)
+"""Everything that the page asks of hosts goes through it: catalogues here, rasters in ``raster``."""
 
 
 async def fetch_json(url: str, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - any JSON
@@ -36,21 +29,30 @@ async def fetch_json(url: str, body: Mapping[str, Any] | None = None) -> Any:  #
 
     Raises CatalogueError that names the host, what was expected and what came.
     """
-    pause = FIRST_PAUSE_S
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return await _fetch_once(url, body)
-        except _PassingError as error:
-            if attempt == ATTEMPTS:
-                raise CatalogueError(f"{_host(url)} {error}, {ATTEMPTS} times in a row") from error
-            await asyncio.sleep(pause)
-            pause *= 2
-    raise AssertionError("unreachable")
+    try:
+        return await _ask(url, body)
+    except PassingError as error:
+        raise CatalogueError(f"{_host(url)} {error}") from error
+    except CatalogueError as error:
+        raise CatalogueError(f"{_host(url)} {error} for {url}") from error
 
 
-async def _fetch_once(url: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - any JSON
+async def search(catalogue: Catalogue, query: SceneQuery, fallback: Catalogue | None) -> list[Scene]:
+    """Return the scenes that answer the query, newest first; of the fallback where the catalogue fails."""
+    here = replace(catalogue, url=absolute(catalogue.url))
+    there = None if fallback is None else replace(fallback, url=absolute(fallback.url))
+    return await find_scenes(here, query, _ask, there)
+
+
+async def _ask(url: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - any JSON
+    async def once() -> Any:  # noqa: ANN401 - any JSON
+        return read_json(await _send(url, body))
+
+    return await QUEUE.run(once, limit_s=JSON_LIMIT_S)
+
+
+async def _send(url: str, body: Mapping[str, Any] | None) -> Reply:
     gone = js.AbortController.new()
-    timer = js.setTimeout(gone.abort.bind(gone), TIMEOUT_MS)
     options: dict[str, Any] = {"method": "GET", "headers": {"Accept": "application/json"}}
     if body is not None:
         options = {
@@ -64,20 +66,18 @@ async def _fetch_once(url: str, body: Mapping[str, Any] | None) -> Any:  # noqa:
         response = await js.fetch(url, init)
         text = str(await response.text())
     except JsException as error:
-        if gone.signal.aborted:
-            raise _PassingError(f"did not answer within {TIMEOUT_MS // 1000} s") from error
-        raise _PassingError("could not be reached") from error
+        raise PassingError("could not be reached") from error
     finally:
-        js.clearTimeout(timer)
-        gone.abort()
-    if response.status in PASSING_STATUSES:
-        raise _PassingError(f"answered {response.status}")
-    if response.status != OK:
-        raise CatalogueError(f"{_host(url)} answered {response.status} {response.statusText} for {url}")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CatalogueError(f"{_host(url)}: expected JSON, got {text[:60]!r}") from error
+        gone.abort()  # also when this task was cancelled: the transfer ends with it
+    headers = {name: str(response.headers.get(name) or "") for name in ("Content-Type", "Retry-After", "Date")}
+    return Reply(
+        status=int(response.status),
+        reason=str(response.statusText),
+        text=text,
+        media_type=headers["Content-Type"],
+        retry_after=headers["Retry-After"],
+        date=headers["Date"],
+    )
 
 
 def _host(url: str) -> str:
@@ -87,19 +87,3 @@ def _host(url: str) -> str:
 def absolute(url: str) -> str:
     """Resolve a URL against the page's."""
     return urljoin(str(js.document.baseURI), url)
-
-
-async def search(catalogue: Catalogue, query: SceneQuery) -> list[Scene]:
-    """Return the scenes that answer the query, newest first."""
-    url = absolute(catalogue.url)
-    if catalogue.kind == "items":
-        return matching_scenes(page_items(await fetch_json(url)), query, url)
-    items: list[Mapping[str, Any]] = []
-    body: dict[str, Any] | None = search_body(query)
-    for _ in range(MAX_PAGES):
-        answer = await fetch_json(f"{url}/search", body)
-        items += page_items(answer)
-        body = next_body(answer, body)
-        if body is None:
-            break
-    return matching_scenes(items, query, url)

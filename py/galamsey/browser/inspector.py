@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import js
 from pyodide.ffi import create_proxy
 
+from galamsey.browser.days import DaysPanel
 from galamsey.browser.page import clone, element, fill, part, set_text, show, write
 from galamsey.browser.pictures import Pictures
 from galamsey.coordinates import format_decimal, format_utm
@@ -19,11 +20,13 @@ from galamsey.wording import (
     site_label,
     verdict,
     when_and_cloud,
+    why_this_image,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galamsey.browser.handlers import Handlers
     from galamsey.sites import Site
     from galamsey.state import AppState, Run
 
@@ -42,9 +45,10 @@ CLOCK_MS: Final = 250
 class Inspector:
     """The part of the page that shows a run. Drawing the same state twice changes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, handlers: Handlers) -> None:
         self._root = element("inspector")
         self._pictures = Pictures()
+        self._days = DaysPanel(handlers)
         self._run: Run | None = None
         self._sites: object = None
         self._rows: list[tuple[str, str]] = []
@@ -68,10 +72,16 @@ class Inspector:
             run.composed, run.sites, state.selected_site, provisional=run.found is None and bool(run.sites)
         )
         show("composites", shown=run.composed is not None)
+        self._days.render(run)
         self._show_sites(run.sites, state.selected_site)
         self._show_description(run)
         self._show_provenance(run)
         show("actions", shown=run.stage.ended)
+
+    @property
+    def days_open(self) -> bool:
+        """Whether the list of days is open."""
+        return self._days.is_open
 
     def _begin(self, run: Run) -> None:
         self._root.dataset.run = str(run.run_id)
@@ -84,6 +94,7 @@ class Inspector:
         write("place", format_decimal(run.request.point))
         write("place-utm", f"UTM {format_utm(run.request.point)}")
         write("when", when_and_cloud(run))
+        write("why", why_this_image(run))
         show("generated", shown=run.scene is not None and run.scene.scene.generated)
 
     def _show_verdict(self, run: Run) -> None:

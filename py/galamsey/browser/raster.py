@@ -9,19 +9,31 @@ import numpy as np
 from pyodide.ffi import JsException
 from pyscript.js_modules import raster as bridge
 
+from galamsey.browser.http import QUEUE
 from galamsey.chips import Raster, RasterHeader
-from galamsey.errors import RasterError
+from galamsey.errors import PassingError, RasterError, UnreachableError
 from galamsey.geo import Grid, PointXY
+from galamsey.transport import PASSING_STATUSES, RASTER_LIMIT_S, retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from numpy.typing import NDArray
 
     from galamsey.geo import Window
 
 _request_ids = itertools.count(1)
 
 
-async def _ask(call: Any, *arguments: object) -> Any:  # noqa: ANN401 - a JavaScript function and its object
+async def _ask(call: Any, url: str, *arguments: object) -> Any:  # noqa: ANN401 - a JavaScript function and its object
+    """Call the bridge, again where it fails in passing; raises RasterError, of the last attempt UnreachableError."""
+    try:
+        return await QUEUE.run(lambda: _ask_once(call, url, *arguments), limit_s=RASTER_LIMIT_S)
+    except PassingError as error:
+        raise UnreachableError(f"{url} {error}") from error
+
+
+async def _ask_once(call: Any, *arguments: object) -> Any:  # noqa: ANN401 - a JavaScript function and its object
     request_id = f"raster-{next(_request_ids)}"
     answer: Awaitable[Any] = call(*arguments, request_id)
     ended = False
@@ -30,11 +42,20 @@ async def _ask(call: Any, *arguments: object) -> Any:  # noqa: ANN401 - a JavaSc
         ended = True
     except JsException as error:
         ended = True
-        raise RasterError(str(error.message)) from error
+        raise _failure(error) from error
     finally:
         if not ended:
             bridge.abort(request_id)  # this task was cancelled: stop the transfer too
     return result
+
+
+def _failure(error: JsException) -> PassingError | RasterError:
+    status = getattr(error, "status", None)
+    if error.name == "NetworkError":
+        return PassingError("could not be reached")
+    if status in PASSING_STATUSES:
+        return PassingError(f"answered {status}", retry_after_s(str(getattr(error, "retryAfter", None) or "")))
+    return RasterError(str(error.message))
 
 
 async def read_header(url: str) -> RasterHeader:
@@ -60,12 +81,24 @@ async def read_header(url: str) -> RasterHeader:
 async def read_window(url: str, window: Window) -> Raster:
     """Return a window's values; raises RasterError."""
     answer = await _ask(bridge.readWindow, url, window.col_off, window.row_off, window.width, window.height)
-    values = np.frombuffer(answer.data.to_bytes(), dtype=np.dtype(str(answer.dtype)))
-    if values.size != window.width * window.height:
-        raise RasterError(f"{url}: expected {window.width} x {window.height} values, got {values.size}")
     return Raster(
-        values=values.reshape(window.height, window.width),
+        values=_values(url, answer),
         bytes_read=int(answer.bytes_read),
         tile_bytes=int(answer.tile_bytes),
         header_bytes=int(answer.header_bytes),
     )
+
+
+async def read_preview(url: str, window: Window, factor: int) -> NDArray[np.generic] | None:
+    """Return a window from the file's overviews, coarser by no more than the factor; None where its tiles are large."""
+    place = (window.col_off, window.row_off, window.width, window.height)
+    answer = await _ask(bridge.readPreview, url, *place, factor)
+    return None if answer is None else _values(url, answer)
+
+
+def _values(url: str, answer: Any) -> NDArray[np.generic]:  # noqa: ANN401 - the bridge's object
+    width, height = int(answer.width), int(answer.height)
+    values = np.frombuffer(answer.data.to_bytes(), dtype=np.dtype(str(answer.dtype)))
+    if values.size != width * height:
+        raise RasterError(f"{url}: expected {width} x {height} values, got {values.size}")
+    return values.reshape(height, width)

@@ -44,7 +44,7 @@ class View:
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
         self._state: AppState | None = None
-        self._inspector = Inspector()
+        self._inspector = Inspector(handlers)
         self._settings = SettingsDialog(handlers)
         self._model = ModelDialog(handlers)
         self._search = SearchBox(handlers)
@@ -70,6 +70,11 @@ class View:
         show("notice", shown=bool(state.notice) and state.notice != self._notice_closed)
         if not state.notice:
             self._notice_closed = ""
+
+    @property
+    def days_open(self) -> bool:
+        """Whether the list of days is open."""
+        return self._inspector.days_open
 
     @property
     def covered_px(self) -> int:

@@ -38,6 +38,16 @@ def fragment() -> str:
     return str(js.location.hash)
 
 
+def remembered(key: str) -> str:
+    """Return what was kept under a key in this browser; empty where there is nothing."""
+    return str(js.localStorage.getItem(key) or "")
+
+
+def remember(key: str, text: str) -> None:
+    """Keep a short text in this browser."""
+    js.localStorage.setItem(key, text)
+
+
 def replace_fragment(text: str) -> None:
     """Put a fragment into the address bar without a new entry in the history."""
     js.history.replaceState(None, "", f"#{text}")
