@@ -92,7 +92,13 @@ export class Model {
       library.env.remotePathTemplate = base.pathname.slice(1);
       const processor = await library.AutoProcessor.from_pretrained(source.id);
       Object.assign(processor.image_processor ?? {}, settings.image_processor);
-      const model = await library.AutoModelForImageTextToText.from_pretrained(source.id, { device, dtype });
+      const model = await library.AutoModelForImageTextToText.from_pretrained(source.id, {
+        device,
+        dtype,
+        // The library would wait for ever for weights that its configuration promises and that are not there.
+        use_external_data_format: false,
+        session_options: { externalData: cache.externalData() },
+      });
       return new Model(library, model, processor, device.decoder_model_merged);
     } finally {
       cache.clear();

@@ -7,7 +7,10 @@
 /** @typedef {Record<SessionName, "webgpu" | "wasm">} Device */
 /** @typedef {"fp32" | "fp16" | "q8" | "int8" | "uint8" | "q4" | "q4f16" | "bnb4"} DtypeName */
 /** @typedef {Record<SessionName, DtypeName>} Dtype */
-/** @typedef {{ id: string, base_url: string, files: { path: string, required: boolean }[], cache: boolean }} ModelSource */
+/**
+ * @typedef {{ id: string, base_url: string, files: { path: string, required: boolean }[], cache: boolean,
+ *   manifest_url?: string | null, pinned_url?: string | null }} ModelSource
+ */
 
 /** @typedef {{ type: "probe", id: string, timeout_ms?: number }} Probe */
 /**

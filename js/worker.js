@@ -5,7 +5,8 @@ import * as library from "../vendor/transformers/transformers.min.js";
 import { probeAdapter } from "./adapter.js";
 import { answerAll } from "./decoding.js";
 import { describe, failure } from "./failure.js";
-import { ChunkStore, ModelCache } from "./model_cache.js";
+import { FileStore } from "./file_store.js";
+import { ModelCache } from "./model_cache.js";
 import { Model, configure } from "./model.js";
 
 /** @import { Answer, FailureName, Generate, Job, Load, Request, Terminal } from "./protocol.js" */
@@ -21,8 +22,10 @@ const OWN_FAILURES = ["NoWebGpu", "MissingFile", "BadFile", "NetworkError", "Not
 
 const cache = new ModelCache({
   fetch: (url, options) => fetch(url, options),
-  openStore: () => ChunkStore.open(),
+  openStore: () => FileStore.open(),
   origin: self.location.origin,
+  locks: navigator.locks,
+  storage: navigator.storage,
 });
 configure(library, cache);
 

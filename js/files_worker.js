@@ -1,0 +1,17 @@
+/** The files worker: fetches and keeps models, so that neither the page nor the model worker waits for a transfer. */
+
+import { FileStore } from "./file_store.js";
+import { FilesService } from "./files_service.js";
+
+const service = new FilesService(
+  {
+    fetch: (url, options) => fetch(url, options),
+    openStore: () => FileStore.open(),
+    origin: self.location.origin,
+    locks: navigator.locks,
+    storage: navigator.storage,
+  },
+  (answer) => self.postMessage(answer),
+);
+
+self.onmessage = ({ data }) => void service.take(data);
