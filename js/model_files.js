@@ -326,7 +326,8 @@ export class ModelFiles {
     if (this.memoryOnly?.reason !== "quota" || this.memoryOnly.missing_bytes !== null) return;
     const unstored = [...this.#inMemory.values()].reduce((sum, { size }) => sum + size, 0);
     const free = (await this.#freeBytes()) ?? 0;
-    this.memoryOnly = { ...this.memoryOnly, missing_bytes: Math.max(0, unstored - free) };
+    // Browsers may report more room than there is; what a write was refused cannot have been free.
+    this.memoryOnly = { ...this.memoryOnly, missing_bytes: free < unstored ? unstored - free : unstored };
   }
 
   /** @returns {Promise<number | null>} */

@@ -68,7 +68,7 @@ class Hub:
     revision: str = "c0ffee" * 6 + "c0de"
     lists_files: bool = True
     allows_if_range: bool = True
-    change: Callable[[Ask, Reply], Reply] = staticmethod(lambda _ask, reply: reply)
+    change: Callable[[Ask, Reply], Reply] = field(default=lambda _ask, reply: reply)
     """Called for every answer about a file."""
     asked: list[tuple[Ask, int, int]] = field(default_factory=list)
     """Each request for a file with the status and the bytes of the body that were sent."""
@@ -86,7 +86,9 @@ class Hub:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -167,14 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Reply(status=200, headers={"Content-Type": "application/json"}, body=body))
 
     def _file(self, path: str) -> None:
-        ask = Ask(
-            method=self.command, path=path, range=self.headers["Range"], if_range=self.headers["If-Range"]
-        )
+        ask = Ask(method=self.command, path=path, range=self.headers["Range"], if_range=self.headers["If-Range"])
         whole = self.hub.files.get(path)
-        if whole is None:
-            reply = Reply(status=404, headers={}, body=b"not found")
-        else:
-            reply = _ranged(ask, whole)
+        reply = Reply(status=404, headers={}, body=b"not found") if whole is None else _ranged(ask, whole)
         reply = self.hub.change(ask, reply)
         place = len(self.hub.asked)
         self.hub.asked.append((ask, reply.status, 0))

@@ -1,4 +1,4 @@
-"""What can go wrong while a model is fetched: rows 10 to 17, 20 and 21 of the fault matrix, against a hub that does it."""
+"""What can go wrong while a model is fetched: rows 10 to 17, 20 and 21, against a hub that does it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.conftest import PAGES
 from tests.faults.conftest import CHUNK_BYTES
 from tests.faults.messages import ask, until
 from tests.hub import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 WEIGHTS = "onnx/weights.onnx"
+
 
 def fetch(page: Page, source: dict[str, object], request_id: str = "fetch-1") -> list[dict[str, Any]]:
     return ask(page, {"type": "fetch", "id": request_id, "model": source})
@@ -291,3 +294,94 @@ def test_row_16_a_wait_can_be_stopped(files_page: Page, hub: Hub, watch: Watch) 
     until(files_page, "files.answers('f').some((a) => a.state === 'waiting' && a.wait_s === 500)")
     files_page.evaluate("files.stop('f')")
     assert files_page.evaluate("window.begun")[-1]["type"] == "stopped"
+
+
+def set_quota(page: Page, quota_bytes: int) -> None:
+    """Let the browser keep no more than this of the page's origin."""
+    session = page.context.new_cdp_session(page)
+    origin = page.evaluate("location.origin")
+    session.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": quota_bytes})
+
+
+def served_from_memory(page: Page, hub: Hub, source: dict[str, Any]) -> None:
+    """A second request, also from another worker, finds the files without the hub."""
+    before = len(hub.asked)
+    assert fetch(page, source, "again")[-1]["bytes"] == sum(map(len, hub.files.values()))
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.locator("body[data-ready]").wait_for()
+    assert fetch(other, source, "other")[-1]["bytes"] == sum(map(len, hub.files.values()))
+    assert len(hub.asked) == before
+
+
+def test_row_17_a_disk_that_fills_up_while_writing_leaves_the_files_in_memory_and_says_so(
+    files_page: Page, hub: Hub
+) -> None:
+    source = hub.source()
+    files_page.evaluate("(url) => files.stored(url)", source["base_url"])  # the database itself takes some room
+    set_quota(files_page, 300_000)
+    answers = fetch(files_page, source)
+    assert answers[-1]["type"] == "fetched", answers[-1]
+    memory_only = answers[-1]["memory_only"]
+    assert memory_only["reason"] == "quota"
+    total = sum(map(len, hub.files.values()))
+    assert 0 < memory_only["missing_bytes"] <= total
+    assert not stored(files_page, source)["committed"]
+    served_from_memory(files_page, hub, source)
+
+
+def test_row_20_without_indexeddb_the_files_stay_in_memory(
+    wasm_browser: Browser, open_page: Callable[[Browser, str], Page], overlay: Path, hub: Hub
+) -> None:
+    (overlay / "files_worker.js").write_text(
+        "const open = () => { throw new DOMException('denied', 'SecurityError'); };\n"
+        "Object.defineProperty(self, 'indexedDB', { value: { open } });\n" + (PAGES / "files_worker.js").read_text()
+    )
+    page = open_page(wasm_browser, "files.html")
+    page.locator("body[data-ready]").wait_for()
+    source = hub.source()
+    answers = fetch(page, source)
+    assert answers[-1]["type"] == "fetched", answers[-1]
+    assert answers[-1]["memory_only"] == {"reason": "unavailable", "missing_bytes": None, "detail": "denied"}
+    listed = ask(page, {"type": "list", "id": "l"})[-1]
+    assert (listed["models"], listed["unavailable"]) == ([], "denied")
+    served_from_memory(page, hub, source)
+
+
+def test_row_21_two_tabs_make_one_transfer(files_page: Page, hub: Hub) -> None:
+    held = threading.Event()
+    hub.change = once(lambda _ask, reply: replace(reply, held=held))
+    source = hub.source()
+    other = files_page.context.new_page()
+    other.goto(files_page.url)
+    other.locator("body[data-ready]").wait_for()
+    files_page.evaluate("(r) => files.begin(r)", {"type": "fetch", "id": "f", "model": source})
+    wait_stored(files_page, source, 2)
+    other.evaluate("(r) => files.begin(r)", {"type": "fetch", "id": "g", "model": source})
+    until(other, "files.answers('g').some((a) => a.state === 'elsewhere')")
+    held.set()
+    for page in (files_page, other):
+        answers = page.evaluate("window.begun")
+        assert answers[-1]["type"] == "fetched", answers[-1]
+    assert any(answer.get("state") == "elsewhere" and answer["loaded_bytes"] > 0 for answer in answers)
+    assert hub.bodies(WEIGHTS) == [(None, len(hub.files[WEIGHTS]))]
+    assert_whole(other, hub, source)
+
+
+def test_row_21_a_tab_that_is_closed_leaves_the_transfer_to_the_other(files_page: Page, hub: Hub) -> None:
+    held = threading.Event()
+    hub.change = once(lambda _ask, reply: replace(reply, held=held))
+    source = hub.source()
+    other = files_page.context.new_page()
+    other.goto(files_page.url)
+    other.locator("body[data-ready]").wait_for()
+    files_page.evaluate("(r) => files.begin(r)", {"type": "fetch", "id": "f", "model": source})
+    wait_stored(files_page, source, 3)
+    other.evaluate("(r) => files.begin(r)", {"type": "fetch", "id": "g", "model": source})
+    until(other, "files.answers('g').some((a) => a.state === 'elsewhere')")
+    files_page.close()
+    held.set()
+    answers = other.evaluate("window.begun")
+    assert answers[-1]["type"] == "fetched", answers[-1]
+    assert hub.bodies(WEIGHTS)[-1][0] is not None
+    assert_whole(other, hub, source)

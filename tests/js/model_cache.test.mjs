@@ -244,3 +244,13 @@ test("a full disk or none at all leaves the files in memory", async (t) => {
   await fill(without, ["config.json"]);
   assert.ok(await without.match(`${base}config.json`));
 });
+
+test("where there is not enough room, nothing is written and the lack is told to the byte", async () => {
+  const storage = { estimate: async () => ({ quota: 1500, usage: 500 }), persist: async () => false };
+  const cache = newCache({ storage });
+  await fill(cache, ["weights.onnx", "config.json"]);
+  const missing = WEIGHTS.length + CONFIG.length - 1000;
+  assert.deepEqual(cache.memoryOnly, { reason: "quota", missing_bytes: missing, detail: "" });
+  assert.equal(store.files.size, 0);
+  assert.deepEqual(await bytesOf(await cache.match(`${base}weights.onnx`)), WEIGHTS);
+});
