@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from galamsey.coordinates import format_decimal, format_utm
-from galamsey.scenes import format_date
+from galamsey.geo import PointXY, to_lonlat
+from galamsey.indices import read_pixel
+from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
 
 if TYPE_CHECKING:
+    from galamsey.chips import Chip
     from galamsey.pipeline import SceneChosen
     from galamsey.sites import Site
     from galamsey.state import ModelState, Run
@@ -20,6 +23,9 @@ Tone = Literal["working", "suspected", "clean", "doubtful", "problem"]
 LOW_SCORE: Final = 0.6
 HIGH_SCORE: Final = 0.85
 """Bounds of the words for a token score: a way of reading it, not a calibration."""
+
+BAND_NAMES: Final = tuple(number for key, number in BAND_NUMBERS if key in BANDS)
+"""ESA's numbers of the bands, in the order of ``BANDS``."""
 
 KB: Final = 1000
 MINUTE_S: Final = 60
@@ -175,6 +181,22 @@ def _acquired(chosen: SceneChosen) -> str:
     if chosen.median_of:
         return f"{', '.join(format_date(day) for day in chosen.median_of)} (UTC)"
     return f"{scene.acquired:%Y-%m-%d %H:%M:%S} UTC by {scene.platform}"
+
+
+def pixel_words(chip: Chip, row: int, col: int) -> str:
+    """Say what one pixel holds: where it lies, the reflectance of each band, the indices."""
+    reading = read_pixel(chip, row, col)
+    grid = chip.grid
+    x, y = grid.origin.x + (col + 0.5) * grid.gsd_m, grid.origin.y - (row + 0.5) * grid.gsd_m
+    where = f"{format_decimal(to_lonlat(PointXY(x, y), grid.epsg))}, column {col}, row {row}"
+    hidden = ", hidden by cloud, shadow or missing data" if reading.hidden else ""
+    if reading.reflectance is None:
+        return f"{where}\nNo value here: missing, saturated or corrupt"
+    bands = "  ".join(f"{name} {value:.3f}" for name, value in zip(BAND_NAMES, reading.reflectance, strict=True))
+    indices = "  ".join(
+        f"{name} {'(no water)' if value is None else f'{value:+.2f}'}" for name, value in reading.indices
+    )
+    return f"{where}{hidden}\n{bands}\n{indices}"
 
 
 def model_status(model: ModelState) -> str:

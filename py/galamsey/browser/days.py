@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import js
 
+from galamsey.browser.canvas import draw
 from galamsey.browser.page import clone, element, fill, listen, on_click, on_click_within, part, set_text, show, write
-from galamsey.browser.pictures import draw
 from galamsey.dates import day_words
 from galamsey.scenes import format_date
 from galamsey.survey import SURVEY_DAYS
