@@ -166,7 +166,7 @@ class Server:
     def __init__(self, root: Path, port: int = 0, *, overlays: Sequence[Path] = ()) -> None:
         self.log: list[Exchange] = []
         folders = tuple(folder.resolve() for folder in (*overlays, root))
-        handler = partial(_Handler, folders=folders, log=self.log)
+        handler = partial(self.handler_class(), folders=folders, log=self.log)
         try:
             self._http = _HttpServer((HOST, port), handler)
         except OSError as error:
@@ -175,6 +175,10 @@ class Server:
             reason = "is in use" if error.errno == errno.EADDRINUSE else "may not be opened by this user"
             raise SetupError(f"port {port} {reason}: choose another, as in `make start PORT={port + 80}`") from error
         self._thread: threading.Thread | None = None
+
+    def handler_class(self) -> type[Handler]:
+        """Return what answers requests; a test's server that can fail overrides it."""
+        return Handler
 
     @property
     def port(self) -> int:
@@ -218,7 +222,9 @@ class _HttpServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers with files."""
+
     protocol_version = "HTTP/1.1"
     server_version = "galamsey"
     sys_version = ""
@@ -231,25 +237,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the file's bytes."""
-        self._answer()
+        self.answer()
 
     def do_HEAD(self) -> None:
         """Answer with the headers GET would have."""
-        self._answer()
+        self.answer()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
         """Print nothing per request: the log is `Server.log`."""
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Answer with the file that the path names."""
         url_path = unquote(urlsplit(self.path).path, errors="replace")
         path = site_file(self._folders, url_path)
         if path is None:
-            self._send(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"not found\n")
+            self.send(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"not found\n")
             return
         if path.name == "index.html" and not url_path.endswith(("/", "/index.html")):
             where = urlsplit(self.path)
             location = where.path.rstrip("/") + "/" + (f"?{where.query}" if where.query else "")
-            self._send(HTTPStatus.MOVED_PERMANENTLY, {"Location": "/" + location.lstrip("/")}, b"")
+            self.send(HTTPStatus.MOVED_PERMANENTLY, {"Location": "/" + location.lstrip("/")}, b"")
             return
         self._send_file(path)
 
@@ -274,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
             etag = f'"{state.st_mtime_ns:x}-{state.st_size:x}{"-" + encoding if encoding else ""}"'
             headers["ETag"] = etag
             if _names_etag(self.headers["If-None-Match"], etag):
-                self._send(HTTPStatus.NOT_MODIFIED, headers, b"")
+                self.send(HTTPStatus.NOT_MODIFIED, headers, b"")
                 return
             condition = self.headers["If-Range"]
             wanted = self.headers["Range"] if condition is None or condition.strip() == etag else None
@@ -282,7 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
                 span = byte_range(wanted, state.st_size)
             except RangeNotSatisfiableError:
                 headers["Content-Range"] = f"bytes */{state.st_size}"
-                self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers, b"")
+                self.send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers, b"")
                 return
             first, last = span or (0, state.st_size - 1)
             status = HTTPStatus.OK
@@ -293,7 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._start(status, headers, last - first + 1)
             self._write(partial(file.read, CHUNK_BYTES), last - first + 1)
 
-    def _send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+    def send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole answer."""
         self._start(status, headers, len(body))
         self._write(partial(bytes, body), len(body))
 
