@@ -4,29 +4,25 @@ import { Recollection } from "./drafts.js";
 import { failure } from "./failure.js";
 import { Network } from "./network.js";
 import { Pace } from "./pace.js";
+import { createSessions } from "./sessions.js";
 
 /** @import { FileProgress, ModelCache } from "./model_cache.js" */
 /** @import { Prompt } from "./decoding.js" */
 /** @import { Speech } from "./drafts.js" */
 /** @import { OrtTensor, TensorType } from "./network.js" */
-/** @import { Generate, Load, StageName } from "./protocol.js" */
+/** @import { Generate, Load, ModelSource, StageName } from "./protocol.js" */
 /** @import { Findings } from "./adapter.js" */
-/** @typedef {typeof import("../vendor/transformers/transformers.min.js")} Transformers */
+/** @import { Runtime, Transformers } from "./runtime.js" */
 
 /**
  * @typedef {object} LoadParts
- * @property {Transformers} library
+ * @property {Runtime} runtime
  * @property {ModelCache} cache
  * @property {() => Promise<Findings>} probe
  * @property {(stage: StageName) => void} onStage
  * @property {(progress: FileProgress) => void} onProgress
  * @property {AbortSignal} signal
  */
-
-const RUNTIME = new URL("../vendor/onnxruntime/ort-wasm-simd-threaded.asyncify", import.meta.url).href;
-
-/** More threads than this gain nothing on models of this size. */
-const MAX_THREADS = 4;
 
 /**
  * Point the library at our own copies: it reads model files from the cache alone and asks no host for anything.
@@ -42,10 +38,6 @@ export function configure({ env }, cache) {
   env.customCache = cache;
   // Every file that a model may have was fetched before; the library shall take the absence of another as final.
   env.fetch = async () => new Response(null, { status: 404 });
-  const wasm = env.backends.onnx.wasm;
-  if (wasm === undefined) throw new Error("expected ONNX Runtime with its WebAssembly backend");
-  wasm.wasmPaths = { mjs: `${RUNTIME}.mjs`, wasm: `${RUNTIME}.wasm` };
-  wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
 }
 
 /** What one more token costs in a step, in parts of its fixed cost, before it was measured. */
@@ -53,24 +45,27 @@ const FIRST_COST_RATIO = { webgpu: 0.02, wasm: 0.2 };
 
 export class Model {
   #library;
-  #model;
   #processor;
+  #release;
   network;
+  imageTokenId;
+  eosTokenIds;
   pace;
   recollection = new Recollection();
 
   /**
-   * @param {Transformers} library
-   * @param {any} model
+   * @param {Runtime} runtime
    * @param {any} processor
-   * @param {"webgpu" | "wasm"} device of the decoder
+   * @param {Awaited<ReturnType<typeof createSessions>>} sessions
+   * @param {{ imageTokenId: number, eosTokenIds: Set<number>, device: "webgpu" | "wasm" }} facts device: the decoder's
    */
-  constructor(library, model, processor, device) {
+  constructor({ ort, library }, processor, sessions, { imageTokenId, eosTokenIds, device }) {
     this.#library = library;
-    this.#model = model;
     this.#processor = processor;
-    const { ort_tensor: any } = /** @type {any} */ (new library.Tensor("float32", new Float32Array(1), [1]));
-    this.network = new Network(model.sessions, /** @type {TensorType} */ (any.constructor));
+    this.#release = sessions.release;
+    this.network = new Network(sessions, /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor)));
+    this.imageTokenId = imageTokenId;
+    this.eosTokenIds = eosTokenIds;
     this.pace = new Pace(FIRST_COST_RATIO[device]);
   }
 
@@ -79,8 +74,10 @@ export class Model {
    * @param {LoadParts} parts
    * @returns {Promise<Model>}
    */
-  static async load({ model: source, device, dtype, processor: settings }, parts) {
-    const { library, cache, probe, onStage, onProgress, signal } = parts;
+  static async load(request, parts) {
+    const { model: source, device, dtype, processor: settings } = request;
+    const { runtime, cache, probe, onStage, onProgress, signal } = parts;
+    const { library } = runtime;
     await requireAdapter(device, dtype, probe);
     onStage("download");
     try {
@@ -92,27 +89,11 @@ export class Model {
       library.env.remotePathTemplate = base.pathname.slice(1);
       const processor = await library.AutoProcessor.from_pretrained(source.id);
       Object.assign(processor.image_processor ?? {}, settings.image_processor);
-      const model = await library.AutoModelForImageTextToText.from_pretrained(source.id, {
-        device,
-        dtype,
-        // The library would wait for ever for weights that its configuration promises and that are not there.
-        use_external_data_format: false,
-        session_options: { externalData: cache.externalData() },
-      });
-      return new Model(library, model, processor, device.decoder_model_merged);
+      const facts = { ...(await readConfiguration(cache, source)), device: device.decoder_model_merged };
+      return new Model(runtime, processor, await createSessions(runtime.ort, cache, request), facts);
     } finally {
       cache.clear();
     }
-  }
-
-  /** @returns {number} */
-  get imageTokenId() {
-    return this.#model.config.image_token_id;
-  }
-
-  /** @returns {Set<number>} */
-  get eosTokenIds() {
-    return new Set([this.#model.generation_config.eos_token_id].flat());
   }
 
   /** @type {Speech} */
@@ -177,8 +158,26 @@ export class Model {
   }
 
   async dispose() {
-    await this.#model.dispose();
+    await this.#release();
   }
+}
+
+/**
+ * @param {ModelCache} cache
+ * @param {ModelSource} source
+ * @returns {Promise<{ imageTokenId: number, eosTokenIds: Set<number> }>}
+ */
+async function readConfiguration(cache, source) {
+  const read = async (/** @type {string} */ path) => {
+    const response = await cache.match(new URL(path, source.base_url).href);
+    return response === undefined ? {} : await response.json();
+  };
+  const [config, generation] = [await read("config.json"), await read("generation_config.json")];
+  const ends = [generation.eos_token_id ?? config.text_config?.eos_token_id].flat();
+  if (!Number.isInteger(config.image_token_id) || !ends.every(Number.isInteger)) {
+    throw failure("BadFile", "expected image_token_id in config.json and eos_token_id in generation_config.json");
+  }
+  return { imageTokenId: config.image_token_id, eosTokenIds: new Set(ends) };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The model's three sessions, run directly: images to features, ids to embeddings, embeddings to choices and states. */
 
-import { choose } from "./choice.js";
+import { checkedChoice, choose } from "./choice.js";
+import { CHOICE, KEPT_FROM, KEPT_NATIVELY } from "./onnx_edit.js";
 
 /** @import { Choice } from "./choice.js" */
 
@@ -22,9 +23,6 @@ import { choose } from "./choice.js";
 /** @typedef {{ vision_encoder: Session, embed_tokens: Session, decoder_model_merged: Session }} Sessions */
 /** @typedef {Record<string, OrtTensor>} States what the decoder remembers of a sequence, by the names of its inputs */
 
-/** Name of the input by which a decoder computes the last positions' logits alone. */
-const KEPT = "num_logits_to_keep";
-
 export class Network {
   #sessions;
   #Tensor;
@@ -40,6 +38,7 @@ export class Network {
     this.#Tensor = Tensor;
     const names = sessions.decoder_model_merged.outputNames.filter((name) => name.startsWith("present"));
     this.#pastNames = Object.fromEntries(names.map((name) => [name, pastName(name)]));
+    this.choosesItself = sessions.decoder_model_merged.outputNames.includes(CHOICE);
   }
 
   /**
@@ -98,17 +97,28 @@ export class Network {
       inputs_embeds: embeddings,
       attention_mask: new this.#Tensor("int64", new BigInt64Array(rows * length).fill(1n), [rows, length]),
     };
-    if (decoder.inputNames.includes(KEPT)) feeds[KEPT] = new this.#Tensor("int64", BigInt64Array.of(BigInt(kept)), []);
-    const outputs = await decoder.run(feeds);
+    if (decoder.inputNames.includes(KEPT_FROM)) feeds[KEPT_FROM] = this.#integer(-kept, [1]);
+    if (decoder.inputNames.includes(KEPT_NATIVELY)) feeds[KEPT_NATIVELY] = this.#integer(kept, []);
+    const outputs = await decoder.run(feeds, [...Object.keys(this.#pastNames), this.choosesItself ? CHOICE : "logits"]);
     /** @type {States} */
     const next = {};
     for (const [name, past] of Object.entries(this.#pastNames)) next[past] = /** @type {OrtTensor} */ (outputs[name]);
     try {
-      return { choices: readChoices(outputs, rows, positions, kept), states: next };
+      const choice = outputs[CHOICE];
+      const choices = choice ? unpacked(choice, kept) : searched(outputs, rows, positions, kept);
+      return { choices, states: next };
     } catch (error) {
       dispose(next);
       throw error;
     }
+  }
+
+  /**
+   * @param {number} value
+   * @param {number[]} dims
+   */
+  #integer(value, dims) {
+    return new this.#Tensor("int64", BigInt64Array.of(BigInt(value)), dims);
   }
 }
 
@@ -120,12 +130,31 @@ export function dispose(states) {
 }
 
 /**
+ * @param {OrtTensor} packed (rows, positions, 4) as the decoder chose
+ * @param {number} kept
+ */
+function unpacked(packed, kept) {
+  const [rows = 1, given = kept] = packed.dims;
+  const values = /** @type {Float32Array} */ (/** @type {unknown} */ (packed.data));
+  /** @type {Choice[][]} */
+  const choices = Array.from({ length: rows }, (_, row) => {
+    return Array.from({ length: kept }, (__, place) => {
+      const start = (row * given + given - kept + place) * 4;
+      const [id = 0, highest = NaN, second = NaN, sum = NaN] = values.subarray(start, start + 4);
+      return checkedChoice(id, highest, second, sum);
+    });
+  });
+  packed.dispose();
+  return choices;
+}
+
+/**
  * @param {Record<string, OrtTensor>} outputs
  * @param {number} rows
  * @param {number} positions
  * @param {number} kept
  */
-function readChoices({ logits }, rows, positions, kept) {
+function searched({ logits }, rows, positions, kept) {
   if (logits === undefined) throw new Error("expected logits from the decoder");
   const [, given = positions, vocabulary = 0] = logits.dims;
   const values = /** @type {Float32Array} */ (logits.data);

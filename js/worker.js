@@ -1,13 +1,12 @@
 /** The model worker: takes one request at a time, does it, and gives its answers. */
 
-import * as library from "../vendor/transformers/transformers.min.js";
-
 import { probeAdapter } from "./adapter.js";
 import { answerAll } from "./decoding.js";
 import { describe, failure } from "./failure.js";
 import { FileStore } from "./file_store.js";
 import { ModelCache } from "./model_cache.js";
 import { Model, configure } from "./model.js";
+import { loadRuntime } from "./runtime.js";
 
 /** @import { Answer, FailureName, Generate, Job, Load, Request, Terminal } from "./protocol.js" */
 
@@ -27,8 +26,6 @@ const cache = new ModelCache({
   locks: navigator.locks,
   storage: navigator.storage,
 });
-configure(library, cache);
-
 /** @type {Model | null} */
 let model = null;
 /** @type {{ id: string, stop: AbortController } | null} */
@@ -96,8 +93,10 @@ async function load(request, signal) {
   const due = throttle();
   await model?.dispose();
   model = null;
+  const runtime = await loadRuntime();
+  configure(runtime.library, cache);
   model = await Model.load(request, {
-    library,
+    runtime,
     cache,
     signal,
     probe: () => probeAdapter(navigator.gpu),
@@ -106,7 +105,7 @@ async function load(request, signal) {
       if (progress.loaded_bytes === progress.total_bytes || due()) say({ type: "progress", id, ...progress });
     },
   });
-  void watchDevice();
+  void watchDevice(runtime);
   return { type: "loaded", id, device, dtype, ms: performance.now() - started };
 }
 
@@ -142,9 +141,13 @@ async function generate(request, images, signal) {
   return { type: "generated", id, ms: { preprocess, ...ms, total: performance.now() - started } };
 }
 
-/** A lost graphics device takes its sessions along and leaves runs hanging: end as a crash does. */
-async function watchDevice() {
-  const device = /** @type {GPUDevice | undefined} */ (await library.env.backends.onnx.webgpu?.device);
+/**
+ * A lost graphics device takes its sessions along and leaves runs hanging: end as a crash does.
+ *
+ * @param {import("./runtime.js").Runtime} runtime
+ */
+async function watchDevice({ ort }) {
+  const device = await ort.env.webgpu.device;
   const lost = await device?.lost;
   if (lost !== undefined) {
     setTimeout(() => {
