@@ -71,6 +71,9 @@ eval-demo: $(VENV)/.installed-test ## measure the demo model on 500 held-out chi
 	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
 	@$(PY) -m tools.model.evaluate --model models/demo --chips 500 $(ARGS)
 
+bench: setup $(VENV)/.installed-test ## measure the engine against the model card's pipeline (ARGS='--device wasm --twin tiny')
+	@$(PY) -m bench.run $(ARGS)
+
 exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the library's own, over hundreds of chips
 	@EXACT_CHIPS=300 $(PY) -m pytest tests/browser/test_engine_exact.py
 
@@ -117,4 +120,4 @@ endif
 
 comma := ,
 
-.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo exact parity clean prerequisites
+.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo bench exact parity clean prerequisites

@@ -22,6 +22,7 @@ import { createSessions } from "./sessions.js";
  * @property {(stage: StageName) => void} onStage
  * @property {(progress: FileProgress) => void} onProgress
  * @property {AbortSignal} signal
+ * @property {boolean} [choice] whether the decoder's graph may choose the tokens
  */
 
 /**
@@ -76,7 +77,7 @@ export class Model {
    */
   static async load(request, parts) {
     const { model: source, device, dtype, processor: settings } = request;
-    const { runtime, cache, probe, onStage, onProgress, signal } = parts;
+    const { runtime, cache, probe, onStage, onProgress, signal, choice = true } = parts;
     const { library } = runtime;
     await requireAdapter(device, dtype, probe);
     onStage("download");
@@ -90,7 +91,7 @@ export class Model {
       const processor = await library.AutoProcessor.from_pretrained(source.id);
       Object.assign(processor.image_processor ?? {}, settings.image_processor);
       const facts = { ...(await readConfiguration(cache, source)), device: device.decoder_model_merged };
-      return new Model(runtime, processor, await createSessions(runtime.ort, cache, request), facts);
+      return new Model(runtime, processor, await createSessions(runtime.ort, cache, request, choice), facts);
     } finally {
       cache.clear();
     }

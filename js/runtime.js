@@ -20,9 +20,12 @@ const MAX_THREADS = 4;
 /** @type {Promise<Runtime> | null} */
 let loading = null;
 
-/** @returns {Promise<Runtime>} the same one every time */
-export function loadRuntime() {
-  loading ??= load("Suspending" in WebAssembly ? "jspi" : "asyncify");
+/**
+ * @param {"jspi" | "asyncify"} [build] by default the best that the browser can run
+ * @returns {Promise<Runtime>} the same one every time
+ */
+export function loadRuntime(build = "Suspending" in WebAssembly ? "jspi" : "asyncify") {
+  loading ??= load(build);
   return loading;
 }
 

@@ -32,9 +32,10 @@ const NAMES = ["vision_encoder", "embed_tokens", "decoder_model_merged"];
  * @param {Ort} ort
  * @param {Files} files
  * @param {Pick<Load, "model" | "device" | "dtype">} request
+ * @param {boolean} choice whether the decoder's graph may choose the tokens
  * @returns {Promise<Sessions & { release: () => Promise<void> }>}
  */
-export async function createSessions(ort, files, { model, device, dtype }) {
+export async function createSessions(ort, files, { model, device, dtype }, choice) {
   /** @type {Record<string, any>} */
   const sessions = {};
   const release = async () => {
@@ -52,7 +53,7 @@ export async function createSessions(ort, files, { model, device, dtype }) {
         logSeverityLevel: 3,
       };
       sessions[name] = await (name === "decoder_model_merged"
-        ? createDecoder(ort, graph, options, device[name] === "webgpu")
+        ? createDecoder(ort, graph, options, { onGpu: device[name] === "webgpu", choice })
         : ort.InferenceSession.create(graph, options));
     }
   } catch (error) {
@@ -68,14 +69,14 @@ export async function createSessions(ort, files, { model, device, dtype }) {
  * @param {Ort} ort
  * @param {Uint8Array} graph
  * @param {SessionOptions} options
- * @param {boolean} onGpu
+ * @param {{ onGpu: boolean, choice: boolean }} wanted
  */
-async function createDecoder(ort, graph, options, onGpu) {
+async function createDecoder(ort, graph, options, { onGpu, choice }) {
   const decoder = readDecoder(graph);
   const states = decoder.outputs.filter((name) => name.startsWith("present"));
   const preferredOutputLocation = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
   const all = onGpu ? { ...options, preferredOutputLocation } : options;
-  const edited = withChoice(graph, decoder);
+  const edited = choice ? withChoice(graph, decoder) : null;
   return ort.InferenceSession.create(edited ?? graph, all);
 }
 

@@ -1,0 +1,94 @@
+/** Our pipeline: the modules that the page's own worker uses, with the times of what becomes visible. */
+
+import * as meter from "./meter.js";
+import { serveCalls } from "./serve_calls.js";
+import { answerAll } from "../js/decoding.js";
+import { Model, configure } from "../js/model.js";
+import { loadRuntime } from "../js/runtime.js";
+import { probeAdapter } from "../js/adapter.js";
+
+let model = null;
+
+/** Files straight from the server: what the cache does is measured elsewhere. */
+const files = {
+  fill: async () => {},
+  clear: () => {},
+  put: async () => {},
+  match: async (url) => {
+    const response = await fetch(url);
+    return response.ok ? response : undefined;
+  },
+};
+
+async function load({ request, build, choice }) {
+  const started = performance.now();
+  const runtime = await loadRuntime(build);
+  configure(runtime.library, files);
+  const signal = new AbortController().signal;
+  model = await Model.load(request, {
+    runtime,
+    choice,
+    cache: files,
+    signal,
+    probe: () => probeAdapter(navigator.gpu),
+    onStage: () => {},
+    onProgress: () => {},
+  });
+  return { ms: performance.now() - started, build: runtime.build, chooses_itself: model.network.choosesItself };
+}
+
+/** Token ids of texts, as this model's tokenizer splits them, each with its end token. */
+async function encode(texts) {
+  const [eos] = model.eosTokenIds;
+  return texts.map((text) => [...model.speech.encode(text), eos]);
+}
+
+/** What each token adds to the text. */
+async function pieces(ids) {
+  return ids.map((id, index) => model.speech.decode(ids.slice(0, index + 1)).slice(model.speech.decode(ids.slice(0, index)).length));
+}
+
+/** Never looks ahead. */
+const NO_DRAFTS = { draftLength: () => 0, observe: () => {} };
+
+async function run({ pictures, prompts, forced, firstBox, drafts }) {
+  const before = meter.read();
+  const started = performance.now();
+  const request = { images: pictures.map(() => ({ width: 128, height: 128, channels: 3 })), prompts };
+  const inputs = await model.inputs(request, pictures);
+  const preprocess = performance.now() - started;
+  const answers = [];
+  let firstBoxAt = null;
+  const stages = await answerAll({
+    ...inputs,
+    network: model.network,
+    imageTokenId: model.imageTokenId,
+    eosTokenIds: model.eosTokenIds,
+    speech: model.speech,
+    recollection: model.recollection,
+    pace: drafts ? model.pace : NO_DRAFTS,
+    onStage: () => {},
+    onText: (prompt, text) => {
+      if (prompt === 0 && firstBoxAt === null && text.includes(firstBox)) firstBoxAt = performance.now() - started;
+    },
+    onAnswer: (_, answer) => answers.push({ ...answer, end: performance.now() - started }),
+    signal: new AbortController().signal,
+    ...(forced ? { steer: (choice, prompt, place) => ({ ...choice, id: forced[prompt][place] }) } : {}),
+  });
+  return {
+    answers: answers.map(({ tokens, text, ms, stopped, end }) => ({
+      ids: tokens.map(({ id }) => id),
+      text,
+      stopped,
+      end,
+      steps: [ms.prefill, ...ms.steps],
+      least_margin: Math.min(...tokens.map(({ probability, runner_up: next }) => probability - next)),
+    })),
+    first_box: firstBoxAt,
+    ms: performance.now() - started,
+    stages: { preprocess, ...stages },
+    gpu: meter.since(before),
+  };
+}
+
+serveCalls({ load, encode, pieces, run });

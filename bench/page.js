@@ -1,0 +1,144 @@
+/** Runs what `bench-config.json` asks for and hands each finished pass to the receiver named there. */
+
+import { probeAdapter } from "../js/adapter.js";
+import { readBandwidth } from "./bandwidth.js";
+
+const PICTURE_BYTES = 128 * 128 * 3;
+
+function log(line) {
+  document.getElementById("log").textContent += `${line}\n`;
+}
+
+/** A worker whose functions can be called. */
+class Remote {
+  #worker;
+  #calls = new Map();
+  #next = 0;
+
+  constructor(script) {
+    this.#worker = new Worker(new URL(script, import.meta.url), { type: "module" });
+    const fail = (message) => {
+      for (const { reject } of this.#calls.values()) reject(new Error(`${script}: ${message}`));
+      this.#calls.clear();
+    };
+    this.#worker.onerror = ({ message }) => fail(message);
+    this.#worker.onmessage = ({ data: { id, result, error } }) => {
+      if (id === null) return fail(error);
+      const call = this.#calls.get(id);
+      this.#calls.delete(id);
+      if (error === undefined) call?.resolve(result);
+      else call?.reject(new Error(error));
+    };
+  }
+
+  call(name, ...given) {
+    const id = (this.#next += 1);
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, name, given });
+    });
+  }
+
+  end() {
+    this.#worker.terminate();
+  }
+}
+
+/** The text that a reference answer has up to each token tells when its first box was whole. */
+function firstBoxOfReference({ at }, pieces, firstBox) {
+  let text = "";
+  for (const [index, piece] of pieces.entries()) {
+    text += piece;
+    if (text.includes(firstBox)) return at[index];
+  }
+  return null;
+}
+
+/** Answers that pass `from` gave, in the order of its chips; only of chips with at least one box. */
+function recorded(passes, from, limit) {
+  const texts = passes[from].runs
+    .map(({ chip, engine }) => ({ chip, texts: engine.answers.map(({ text }) => text) }))
+    .filter(({ texts: [boxes] }) => boxes.includes("{"));
+  return texts.slice(0, limit);
+}
+
+async function runPass(config, chips, pass, passes) {
+  const engine = new Remote("./engine_worker.js");
+  const reference = pass.reference ? new Remote("./reference_worker.js") : null;
+  const loaded = { engine: await engine.call("load", pass.engine) };
+  if (reference) loaded.reference = await reference.call("load", pass.reference);
+  log(`${pass.name}: loaded`);
+  const work = pass.replay
+    ? recorded(passes, pass.replay, pass.chips)
+    : Array.from({ length: pass.chips }, (_, index) => ({ chip: pass.first_chip + index, texts: null }));
+  const runs = [];
+  const until = performance.now() + 1000 * pass.seconds;
+  // The first chip is answered once more before it counts: shaders are compiled then.
+  for (let round = -1; round < pass.rounds; round += 1) {
+    for (const { chip, texts } of round < 0 ? work.slice(0, pass.warm_up ?? 1) : work) {
+      if (performance.now() > until) break;
+      const start = chip * 2 * PICTURE_BYTES;
+      const pictures = [0, 1].map((index) => {
+        return chips.slice(start + index * PICTURE_BYTES, start + (index + 1) * PICTURE_BYTES);
+      });
+      const forced = texts === null ? null : await engine.call("encode", texts);
+      const job = { pictures, prompts: pass.prompts, forced, firstBox: config.first_box, drafts: pass.drafts };
+      const order = reference === null ? [engine] : runs.length % 2 ? [engine, reference] : [reference, engine];
+      const run = { chip, round, forced };
+      for (const remote of order) {
+        const ours = remote === engine;
+        run[ours ? "engine" : "reference"] = await remote.call("run", job);
+      }
+      if (round >= 0) runs.push(run);
+      log(`${pass.name}: chip ${chip}, ours ${run.engine.ms.toFixed(0)} ms, reference ${run.reference?.ms.toFixed(0)} ms`);
+    }
+  }
+  if (reference) {
+    for (const run of runs) {
+      const pieces = await engine.call("pieces", run.reference.answers[0].ids);
+      run.reference.first_box = firstBoxOfReference(run.reference.answers[0], pieces, config.first_box);
+    }
+  }
+  const memory = await memoryNow();
+  engine.end();
+  reference?.end();
+  return { name: pass.name, loaded, runs, memory };
+}
+
+/** Bytes of this page and its workers, where the browser tells; null where it does not. */
+async function memoryNow() {
+  if (!crossOriginIsolated || !performance.measureUserAgentSpecificMemory) return null;
+  const measured = performance.measureUserAgentSpecificMemory().then(({ bytes }) => bytes);
+  return Promise.race([measured, new Promise((resolve) => setTimeout(resolve, 8000, null))]);
+}
+
+async function main() {
+  const config = await (await fetch("/bench-config.json")).json();
+  const send = (kind, body) => fetch(`${config.receiver}/${kind}`, { method: "POST", body: JSON.stringify(body) });
+  try {
+    const chips = new Uint8Array(await (await fetch("/bench-chips.bin")).arrayBuffer());
+    const adapter = await probeAdapter(navigator.gpu);
+    let bandwidth = null;
+    try {
+      bandwidth = await readBandwidth(config.bandwidth_bytes);
+    } catch (error) {
+      await send("failure", { name: "bandwidth", message: String(error) });
+    }
+    await send("adapter", { ...adapter, bandwidth, agent: navigator.userAgent });
+    const passes = {};
+    for (const pass of config.passes) {
+      log(`${pass.name}: begins`);
+      try {
+        passes[pass.name] = await runPass(config, chips, pass, passes);
+        await send("pass", passes[pass.name]);
+      } catch (error) {
+        await send("failure", { name: pass.name, message: String(error?.stack ?? error) });
+      }
+    }
+  } catch (error) {
+    await send("failure", { name: "page", message: String(error?.stack ?? error) });
+  }
+  await send("end", {});
+}
+
+await main();
