@@ -11,8 +11,10 @@
 /** @typedef {{ type: "verify", id: string, base_url: string }} Verify */
 /** @typedef {{ type: "list", id: string }} List */
 /** @typedef {{ type: "remove", id: string, base_url: string }} Remove */
+/** @typedef {{ type: "import", id: string, model: ModelSource }} Import */
+/** @typedef {{ type: "export", id: string, base_url: string }} Export */
 /** @typedef {{ type: "stop", id: string }} Stop */
-/** @typedef {Fetch | Offer | Verify | List | Remove} FilesJob a request that gets a terminal answer */
+/** @typedef {Fetch | Offer | Verify | List | Remove | Import | Export} FilesJob a request that gets a terminal answer */
 /** @typedef {FilesJob | Stop} FilesRequest */
 
 /**
@@ -31,10 +33,13 @@
  *   quota_bytes: number | null, persisted: boolean }} Listed
  */
 /** @typedef {{ type: "removed", id: string }} Removed */
+/**
+ * @typedef {{ type: "imported", id: string, files: { path: string, size: number }[], memory_only: MemoryOnly | null }} Imported
+ */
+/** @typedef {{ type: "exported", id: string, bytes: number, archive: Blob | null }} Exported the archive stays on the page */
 /** @typedef {{ type: "failed", id: string, name: string, message: string }} FilesFailed */
 /** @typedef {{ type: "stopped", id: string }} Stopped */
-/** @typedef {Fetched | Offered | Verified | Listed | Removed | FilesFailed | Stopped} FilesTerminal */
+/** @typedef {Fetched | Offered | Verified | Listed | Removed | Imported | Exported | FilesFailed | Stopped} FilesTerminal */
 /** @typedef {FilesProgress | FilesTerminal} FilesAnswer */
 
-/** The types of answers that end a request. */
-export const FILES_TERMINAL_TYPES = Object.freeze(["fetched", "offered", "verified", "listed", "removed", "failed", "stopped"]);
+export {};

@@ -3,9 +3,13 @@
  * the messages. Requests run side by side, so that a long transfer keeps nobody from looking at what is stored.
  */
 
+import { zip } from "./archive.js";
+import { entriesOf, manifestOf, modelEntries } from "./disk.js";
 import { describe, failure } from "./failure.js";
+import { MANIFEST_FORMAT, MANIFEST_NAME } from "./manifest.js";
 import { ModelFiles } from "./model_files.js";
 
+/** @import { Picked } from "./disk.js" */
 /** @import { FileRow, FileStore } from "./file_store.js" */
 /** @import { FilesParts, Report } from "./model_files.js" */
 /** @import { FilesAnswer, FilesJob, FilesRequest, FilesTerminal, ListedModel } from "./files_protocol.js" */
@@ -32,8 +36,11 @@ export class FilesService {
     this.#say = say;
   }
 
-  /** @param {FilesRequest} request */
-  async take(request) {
+  /**
+   * @param {FilesRequest} request
+   * @param {Picked | FileSystemFileHandle | null} [picked] what the person picked for an `import` or `export`
+   */
+  async take(request, picked = null) {
     if (request.type === "stop") {
       this.#running.get(request.id)?.abort(new DOMException("stopped", "AbortError"));
       return;
@@ -42,7 +49,7 @@ export class FilesService {
     const stop = new AbortController();
     this.#running.set(id, stop);
     try {
-      this.#say(await this.#answer(request, stop.signal));
+      this.#say(await this.#answer(request, picked, stop.signal));
     } catch (error) {
       this.#say(stop.signal.aborted ? { type: "stopped", id } : { type: "failed", id, ...cause(error) });
     } finally {
@@ -52,10 +59,11 @@ export class FilesService {
 
   /**
    * @param {FilesJob} request
+   * @param {Picked | FileSystemFileHandle | null} picked
    * @param {AbortSignal} signal
    * @returns {Promise<FilesTerminal>}
    */
-  async #answer(request, signal) {
+  async #answer(request, picked, signal) {
     const { id } = request;
     switch (request.type) {
       case "fetch": {
@@ -69,6 +77,14 @@ export class FilesService {
         return { type: "verified", id, ...(await this.#files.verify(request.base_url, this.#progress(id), signal)) };
       case "list":
         return await this.#list(id);
+      case "import": {
+        const entries = modelEntries(await entriesOf(/** @type {Picked} */ (picked)), request.model.files.map(({ path }) => path));
+        const manifest = await manifestOf(entries);
+        const files = await this.#files.take(request.model, entries, manifest, this.#progress(id), signal);
+        return { type: "imported", id, files, memory_only: this.#files.memoryOnly };
+      }
+      case "export":
+        return await this.#export(request, /** @type {FileSystemFileHandle | null} */ (picked), signal);
       case "remove":
         await this.#remove(request.base_url);
         return { type: "removed", id };
@@ -92,6 +108,37 @@ export class FilesService {
     }
     try {
       return { type: "listed", id, models: await listModels(store), unavailable: null, ...facts };
+    } finally {
+      store.close();
+    }
+  }
+
+  /**
+   * @param {{ id: string, base_url: string }} request
+   * @param {FileSystemFileHandle | null} target null hands the archive back
+   * @param {AbortSignal} signal
+   * @returns {Promise<FilesTerminal>}
+   */
+  async #export({ id, base_url: folder }, target, signal) {
+    const store = await this.#parts.openStore();
+    try {
+      const rows = (await store.rows()).filter((row) => row.folder === folder && row.committed);
+      const revision = (await store.folders()).find((row) => row.folder === folder)?.revision ?? null;
+      if (rows.length === 0) throw failure("MissingFile", `expected a stored model, got none for ${folder}`);
+      const files = rows.map(({ path, size, sha256, chunk_bytes, chunks }) => ({ path, size, sha256, chunk_bytes, chunks }));
+      const manifest = new Blob([JSON.stringify({ format: MANIFEST_FORMAT, revision, files }, null, 1)]);
+      const members = [{ path: MANIFEST_NAME, blob: manifest }];
+      for (const { path, url } of rows) members.push({ path, blob: new Blob(await store.chunks(url)) });
+      const total = members.reduce((sum, { blob }) => sum + blob.size, 0);
+      const tell = this.#progress(id);
+      let loaded = 0;
+      const archive = await zip(members, (bytes) => {
+        loaded += bytes;
+        const facts = { loaded_bytes: loaded, total_bytes: total, file: "", file_bytes: 0, file_total_bytes: null };
+        tell({ state: "exporting", ...facts, from_cache: true, reason: "", wait_s: 0 });
+      }, signal);
+      if (target !== null) await archive.stream().pipeTo(await target.createWritable(), { signal });
+      return { type: "exported", id, bytes: archive.size, archive: target === null ? archive : null };
     } finally {
       store.close();
     }

@@ -14,4 +14,4 @@ const service = new FilesService(
   (answer) => self.postMessage(answer),
 );
 
-self.onmessage = ({ data }) => void service.take(data);
+self.onmessage = ({ data: { request, picked } }) => void service.take(request, picked);

@@ -11,8 +11,11 @@ import { describe } from "./failure.js";
 import { checkFiles } from "./model_check.js";
 import { ModelHost, fileUrl, pinnedFolder } from "./model_host.js";
 import { askOthers, offerToOthers } from "./neighbours.js";
+import { takeFile } from "./take_file.js";
 
+/** @import { Entry } from "./archive.js" */
 /** @import { FileStore } from "./file_store.js" */
+/** @import { Manifest } from "./manifest.js" */
 /** @import { Health } from "./model_check.js" */
 /** @import { Wanted } from "./model_host.js" */
 /** @import { ModelSource } from "./protocol.js" */
@@ -24,7 +27,10 @@ import { askOthers, offerToOthers } from "./neighbours.js";
  * @property {number} file_bytes
  * @property {number | null} file_total_bytes
  */
-/** @typedef {"checking" | "downloading" | "waiting" | "elsewhere" | "verifying" | "repairing"} FilesState */
+/**
+ * @typedef {"checking" | "downloading" | "waiting" | "elsewhere" | "verifying" | "repairing" | "importing" |
+ *   "exporting"} FilesState
+ */
 /** @typedef {FileFacts & { state: FilesState, from_cache: boolean, reason: string, wait_s: number }} Report */
 /** @typedef {{ reason: "unavailable" | "quota", missing_bytes: number | null, detail: string }} MemoryOnly why nothing is kept */
 /**
@@ -145,6 +151,54 @@ export class ModelFiles {
   }
 
   /**
+   * Keep files from a disk as those of a model.
+   *
+   * @param {ModelSource} model
+   * @param {Map<string, Entry>} entries by the model's paths
+   * @param {Manifest | null} manifest
+   * @param {(report: Report) => void} onReport
+   * @param {AbortSignal} signal
+   * @returns {Promise<{ path: string, size: number }[]>}
+   * @throws {Error} BadFile when a file is not what the manifest, or an earlier download, says
+   */
+  async take(model, entries, manifest, onReport, signal) {
+    const store = await this.#open();
+    if (store !== null) this.memoryOnly = null;
+    const reporter = new Reporter(onReport);
+    const wanted = model.files.filter(({ path }) => entries.has(path)).map(({ path }) => path);
+    const total = wanted.reduce((sum, path) => sum + Number(entries.get(path)?.size), 0);
+    try {
+      return await this.#alone(model.base_url, reporter, signal, async () => {
+        const taken = [];
+        const files = new Map();
+        let disk = store;
+        let done = 0;
+        for (const path of wanted) {
+          const url = fileUrl(model, path);
+          const expected = manifest?.files.get(path) ?? (await store?.pin(url)) ?? null;
+          const blob = await takeFile(/** @type {Entry} */ (entries.get(path)), {
+            sink: { url, folder: model.base_url, path, chunkBytes: this.#parts.chunkBytes ?? CHUNK_BYTES, expected, store: disk },
+            onUnstored: (error) => {
+              disk = null;
+              this.memoryOnly = { reason: "quota", missing_bytes: null, detail: describe(error) };
+            },
+            onBytes: (size) => reporter.tell({ state: "importing", loaded_bytes: done + size, total_bytes: total, file: path }),
+            signal,
+          });
+          if (disk === null) this.#inMemory.set(url, blob);
+          files.set(url, blob);
+          taken.push({ path, size: blob.size });
+          done += blob.size;
+        }
+        await this.#settle(model, { disk, source: "disk", revision: manifest?.revision ?? null, paths: wanted, files });
+        return taken;
+      });
+    } finally {
+      store?.close();
+    }
+  }
+
+  /**
    * Ask a model's host what it has, without fetching it.
    *
    * @param {ModelSource} model
@@ -228,21 +282,28 @@ export class ModelFiles {
       const facts = { file: file.path, file_bytes: size, file_total_bytes: size, from_cache: kept !== null };
       reporter.tell({ state: "downloading", loaded_bytes: done, total_bytes: total, ...facts });
     }
-    if (disk !== null) {
-      await disk.commitFolder({
-        folder: model.base_url,
-        id: model.id,
-        revision: manifest?.revision ?? null,
-        from: pinnedFolder(model, manifest?.revision ?? null),
-        source: "host",
-        stored_at: Date.now(),
-        paths: wanted.map(({ path }) => path),
-      });
-    } else if (this.#isForeign(model)) {
+    const revision = manifest?.revision ?? null;
+    const paths = wanted.map(({ path }) => path);
+    if (this.#isForeign(model)) await this.#settle(model, { disk, source: "host", revision, paths, files });
+    return files;
+  }
+
+  /**
+   * All files are here: make the model count, or answer for it where it could not be stored.
+   *
+   * @param {ModelSource} model
+   * @param {{ disk: FileStore | null, source: "host" | "disk", revision: string | null, paths: string[],
+   *   files: Map<string, Blob> }} facts
+   */
+  async #settle(model, { disk, source, revision, paths, files }) {
+    if (disk === null) {
       await this.#measureMissing();
       void offerToOthers(this.#parts.locks, model.base_url, files);
+      return;
     }
-    return files;
+    const from = pinnedFolder(model, revision);
+    const facts = { folder: model.base_url, id: model.id, revision, from, source, stored_at: Date.now(), paths };
+    await disk.commitFolder(facts);
   }
 
   /**

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.http import absolute, fetch_json, search
+from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
 from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.view import View
 from galamsey.browser.window import (
+    forget,
     fragment,
     is_online,
     on_connection_change,
@@ -28,10 +30,10 @@ from galamsey.browser.window import (
     replace_fragment,
 )
 from galamsey.coordinates import parse_coordinate
-from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError, UnreachableError
+from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError, StorageError, UnreachableError
 from galamsey.geo import Point
 from galamsey.links import read_link, write_link
-from galamsey.models import DEMO, MODELS, plans
+from galamsey.models import DEMO, FULL, MODELS, after_failure, plans
 from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse
 from galamsey.places import Place, find_places, read_places
 from galamsey.prompts import SENSITIVITIES
@@ -59,12 +61,14 @@ from galamsey.state import (
     SettingsChanged,
     SiteSelected,
     StepReported,
+    StorageChanged,
     Transfer,
     initial_state,
     period_from_key,
     update,
     utc_now,
 )
+from galamsey.storage import StorageState, is_stored
 from galamsey.survey import SURVEY_DAYS, survey
 
 if TYPE_CHECKING:
@@ -73,12 +77,22 @@ if TYPE_CHECKING:
     from galamsey.composites import Composite
     from galamsey.dates import Day
     from galamsey.drafts import Question
-    from galamsey.models import Model
+    from galamsey.models import Model, Plan
     from galamsey.protocol import Answered, Grown
     from galamsey.scenes import Scene
 
 SPEED_WINDOW_S: Final = 5.0
 """A download's speed is that of its last seconds."""
+
+MODEL_KEY: Final = "model"
+"""Which model the last visit used."""
+LOADS_KEY: Final = "model-loads"
+"""How often loading a model began and did not end, because the page itself did."""
+MAX_LOADS: Final = 2
+LOADS_PROBLEM: Final = (
+    "Loading a model has ended this page twice, so it was not tried again. Load one when you want; the demo model "
+    "needs the least."
+)
 
 OTHER_KEY: Final = "other-catalogue"
 """Under which the person's own catalogue is kept in this browser."""
@@ -133,6 +147,7 @@ class App:
         self._places: tuple[Place, ...] = ()
         self._map: MapView | None = None
         self._client = ModelClient()
+        self._librarian = Librarian(change=self._storage_changed, own=self.own)
         self._view = View(
             Handlers(
                 search=self.search,
@@ -145,6 +160,14 @@ class App:
                 save=self.save,
                 choose_model=self.choose_model,
                 cancel_model=self.cancel_model,
+                pause_job=self._librarian.pause,
+                resume_job=self.resume_job,
+                cancel_job=self._librarian.cancel,
+                set_source=self._librarian.set_source,
+                verify_stored=self._librarian.verify,
+                remove_stored=self._librarian.remove,
+                export_stored=self._librarian.export,
+                load_from_disk=self.load_from_disk,
                 change_settings=self.change_settings,
                 describe_catalogue=self.describe_catalogue,
                 set_theme=self.set_theme,
@@ -185,7 +208,7 @@ class App:
         on_connection_change(self._connection_changed)
         self._connection_changed()
         on_darkness_change(self.set_theme)
-        self._load_task = self.own(self._load_model(DEMO))
+        self._load_task = self.own(self._load_first())
         await self._open_map()
         await self._load_practice()
         self._places = read_places(await fetch_json(absolute("data/places.json")))
@@ -385,10 +408,34 @@ class App:
 
     def choose_model(self, key: str) -> None:
         """Load another model."""
-        model = next(known for known in MODELS if known.key == key)
+        self._start_loading(next(known for known in MODELS if known.key == key))
+
+    def _start_loading(self, model: Model) -> None:
+        forget(LOADS_KEY)
+        if model.download_mb and not self._librarian.busy:
+            self.own(self._fetch_and_load(self._librarian.locate(model)))
+        elif not model.download_mb:
+            self._load_now(model)
+
+    def _load_now(self, model: Model, builds: Sequence[str] = ()) -> None:
         if self._load_task is not None:
             self._load_task.cancel()
-        self._load_task = self.own(self._load_model(model))
+        self._load_task = self.own(self._load_model(model, builds))
+
+    def resume_job(self) -> None:
+        """Go on with a transfer that was paused or failed."""
+        if self._librarian.paused is not None and not self._librarian.busy:
+            self.own(self._fetch_and_load(self._librarian.paused))
+
+    def load_from_disk(self, kind: str) -> None:
+        """Take the full model from a folder or an archive, and load it."""
+        self._librarian.load_from_disk(kind, FULL, self._start_loading_stored)
+
+    def _start_loading_stored(self, model: Model) -> None:
+        self.own(self._fetch_and_load(model))
+
+    def _storage_changed(self, storage: StorageState) -> None:
+        self.dispatch(StorageChanged(storage=storage))
 
     def cancel_model(self) -> None:
         """Stop loading."""
@@ -448,32 +495,77 @@ class App:
     def _recover(self) -> None:
         """After a failure the engine's worker is a fresh one and holds no model: load it again."""
         if self.state.model.stage is ModelStage.READY:
-            self._load_task = self.own(self._load_model(self.state.model.model))
+            model = self.state.model.model
+            builds = (self.state.model.plan.dtype,) if self.state.model.plan else ()
+            self._load_now(model, builds)
 
-    async def _load_model(self, model: Model) -> None:
+    async def _load_first(self) -> None:
+        """Load what the last visit used, unless loading it has ended the page twice."""
+        if int(remembered(LOADS_KEY) or 0) >= MAX_LOADS:
+            self.dispatch(ModelFailed(problem=LOADS_PROBLEM))
+            self._model_settled.set()
+            return
+        looking = self.own(self._look_for_models())
+        if remembered(MODEL_KEY) == FULL.key:
+            await looking
+            full = self._librarian.locate(FULL)
+            if self.state.storage.stored is not None and is_stored(self.state.storage.stored, full):
+                await self._load_model(full, await self._librarian.offered(full))
+                return
+        await self._load_model(DEMO)
+
+    async def _look_for_models(self) -> None:
+        if missed := await self._librarian.missed():
+            self.dispatch(NoticeGiven(text=missed))
+
+    async def _plans(self, model: Model, builds: Sequence[str]) -> tuple[Plan, ...]:
+        adapter = await self._client.probe()
+        return plans(
+            model,
+            webgpu=adapter.webgpu,
+            shader_f16=adapter.shader_f16,
+            no_webgpu_reason=adapter.reason,
+            offered=builds,
+            max_buffer_bytes=adapter.max_buffer_bytes,
+        )
+
+    async def _fetch_and_load(self, model: Model) -> None:
+        """Have a model's files here while the present one goes on working, then load it."""
+        try:
+            builds = await self._librarian.offered(model)
+            best = (await self._plans(model, builds))[0]
+            if await self._librarian.fetch(model, best.dtype):
+                self._load_now(model, builds)
+        except StorageError as error:
+            self.dispatch(NoticeGiven(text=f"{model.name} could not be fetched: {error}"))
+        except EngineError as error:
+            self.dispatch(NoticeGiven(text=f"{model.name} cannot be planned for: {error}"))
+
+    async def _load_model(self, model: Model, builds: Sequence[str] = ()) -> None:
         self._model_settled.clear()
+        remember(LOADS_KEY, str(int(remembered(LOADS_KEY) or 0) + 1))
         self.dispatch(ModelChosen(model=model))
         try:
-            adapter = await self._client.probe()
             problems = []
-            for plan in plans(
-                model,
-                webgpu=adapter.webgpu,
-                shader_f16=adapter.shader_f16,
-                no_webgpu_reason=adapter.reason,
-            ):
+            cause = ""
+            for found in await self._plans(model, builds):
+                plan = after_failure(found, cause, builds)
                 self.dispatch(ModelPlanned(plan=plan))
                 try:
                     loaded = await self._client.load(model, plan, self._transfer_listener())
                 except EngineError as error:
                     problems.append(f"{plan.device}: {error}")
+                    cause = error.name
                     continue
                 self.dispatch(ModelReady(loaded=loaded))
+                remember(MODEL_KEY, model.key)
                 break
             else:
                 self.dispatch(ModelFailed(problem="; ".join(problems)))
         except EngineError as error:
             self.dispatch(ModelFailed(problem=str(error)))
+        finally:
+            forget(LOADS_KEY)  # only the end of the whole page leaves it
         self._model_settled.set()
 
     def _transfer_listener(self) -> Callable[[Mapping[str, Any]], None]:

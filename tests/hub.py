@@ -17,10 +17,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
+from tools.model.export import export_model, preset_architecture
+from tools.model.weights import RandomWeights
 from tools.serve import RangeNotSatisfiableError, byte_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
 REPOSITORY = "org/model"
@@ -65,6 +68,7 @@ class Hub:
     """The server; a context that runs it."""
 
     files: dict[str, bytes]
+    repository: str = REPOSITORY
     revision: str = "c0ffee" * 6 + "c0de"
     lists_files: bool = True
     allows_if_range: bool = True
@@ -105,12 +109,12 @@ class Hub:
     def source(self, paths: list[str] | None = None, *, plain: bool = False) -> dict[str, object]:
         """Return the model as the page's requests name it."""
         files = [{"path": path, "required": True} for path in paths or self.files]
-        base = f"{self.url}/plain/" if plain else f"{self.url}/{REPOSITORY}/resolve/main/"
+        base = f"{self.url}/plain/" if plain else f"{self.url}/{self.repository}/resolve/main/"
         hub = {
-            "manifest_url": f"{self.url}/api/models/{REPOSITORY}/revision/main?blobs=true",
-            "pinned_url": f"{self.url}/{REPOSITORY}/resolve/{{revision}}/",
+            "manifest_url": f"{self.url}/api/models/{self.repository}/revision/main?blobs=true",
+            "pinned_url": f"{self.url}/{self.repository}/resolve/{{revision}}/",
         }
-        return {"id": REPOSITORY, "base_url": base, "files": files, "cache": True, **({} if plain else hub)}
+        return {"id": self.repository, "base_url": base, "files": files, "cache": True, **({} if plain else hub)}
 
     def bodies(self, path: str) -> list[tuple[str | None, int]]:
         """Return range and bytes sent of each transfer of a file."""
@@ -123,7 +127,7 @@ class Hub:
             if len(body) >= LARGE_BYTES:
                 entry["lfs"] = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 130}
             siblings.append(entry)
-        return {"id": REPOSITORY, "sha": self.revision, "siblings": siblings}
+        return {"id": self.repository, "sha": self.revision, "siblings": siblings}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -148,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if path.startswith("/api/models/"):
             self._list()
-        elif match := re.fullmatch(rf"/{REPOSITORY}/resolve/([^/]+)/(.+)", path):
+        elif match := re.fullmatch(rf"/{self.hub.repository}/resolve/([^/]+)/(.+)", path):
             if match[2] not in self.hub.files:
                 self._send(Reply(status=404, headers={}, body=b"Entry not found"))
                 return
@@ -224,3 +228,10 @@ def _ranged(ask: Ask, whole: bytes) -> Reply:
 def cut(reply: Reply, sent: int) -> Reply:
     """End the connection after so many bytes of the body, though more were announced."""
     return replace(reply, body=reply.body[:sent], announced=len(reply.body))
+
+
+def export_tiny(folder: Path, *, external: bool, dtypes: Sequence[str] = ("fp32",)) -> dict[str, bytes]:
+    """Write the smallest valid model, untrained, and return its files."""
+    architecture = preset_architecture("tiny")
+    export_model(folder, architecture, RandomWeights(architecture, 7), external=external, dtypes=dtypes)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -22,7 +22,12 @@ PACKAGES = ("numpy", "pillow", "shapely", "utm")
 """Names in vendor/pyodide/pyodide-lock.json."""
 UNUSED_PLUGINS = ("codemirror", "deprecations-manager", "donkey", "py-editor", "py-game", "py-terminal")
 """Parts of PyScript that this page has no use for: switched off, they cost no start-up time."""
-JS_MODULES = {"./js/engine.js": "engine", "./js/raster.js": "raster", "./js/map.js": "map"}
+JS_MODULES = {
+    "./js/engine.js": "engine",
+    "./js/raster.js": "raster",
+    "./js/map.js": "map",
+    "./js/model_store.js": "model_store",
+}
 """The bridge: JavaScript modules by the name under which Python imports them from `pyscript.js_modules`."""
 
 _HEADER = """\

@@ -41,6 +41,18 @@ class ModelOutputError(GalamseyError):
     """The model answered text that holds no list of boxes. Never to be read as "no mining"."""
 
 
+class SourceError(GalamseyError):
+    """What was typed as a model's host or revision is none."""
+
+
+class StorageError(GalamseyError):
+    """Model files could not be fetched, kept or read; ``name`` is the cause that the files worker gave."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class EngineError(GalamseyError):
     """The model engine failed; ``name`` is the cause that the engine gave."""
 

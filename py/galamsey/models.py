@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from galamsey.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SESSIONS: Final = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 """The three ONNX sessions of an ``lfm2_vl`` export."""
@@ -20,7 +24,7 @@ CONFIG_FILES: Final = (
     "tokenizer_config.json",
 )
 
-SUFFIX: Final = {"fp32": "", "fp16": "_fp16"}
+SUFFIX: Final = {"fp32": "", "fp16": "_fp16", "q4f16": "_q4f16", "q4": "_q4"}
 """How transformers.js names the file of a dtype."""
 
 PROCESSOR: Final[Mapping[str, object]] = {"do_resize": False, "max_num_patches": 256}
@@ -50,11 +54,23 @@ class Model:
     honesty: str
     """What must be said wherever it is chosen."""
     licence: str = ""
+    manifest_url: str = ""
+    """Where its host lists its files with their hashes; empty where it may hold a manifest.json beside them."""
+    pinned_url: str = ""
+    """Its folder in one revision, ``{revision}`` standing for it; empty where the host keeps no revisions."""
+    possible_dtypes: tuple[str, ...] = ()
+    """What its repository may offer beside ``dtypes``: asked before loading; best first, with ``dtypes`` among them."""
+    largest_weight: int = 0
+    """Numbers in its largest single weight, which a graphics buffer must hold."""
     processor: Mapping[str, object] = field(default_factory=lambda: dict(PROCESSOR))
+
+    def graphs(self, dtype: str) -> tuple[str, ...]:
+        """Return the paths of the three sessions."""
+        return tuple(f"onnx/{session}{SUFFIX[dtype]}.onnx" for session in SESSIONS)
 
     def files(self, dtype: str) -> tuple[str, ...]:
         """Return the paths that loading with this dtype reads."""
-        graphs = [f"onnx/{session}{SUFFIX[dtype]}.onnx" for session in SESSIONS]
+        graphs = self.graphs(dtype)
         data = [f"{graph}_data" for graph in graphs] if self.external_data else []
         return (*CONFIG_FILES, *graphs, *data)
 
@@ -75,7 +91,11 @@ FULL: Final = Model(
     name="galamsey-v9-e3",
     id="samwell/galamsey-v9-e3-onnx",
     base_url="https://huggingface.co/samwell/galamsey-v9-e3-onnx/resolve/main/",
+    manifest_url="https://huggingface.co/api/models/samwell/galamsey-v9-e3-onnx/revision/main?blobs=true",
+    pinned_url="https://huggingface.co/samwell/galamsey-v9-e3-onnx/resolve/{revision}/",
     dtypes=("fp16",),
+    possible_dtypes=("fp16", "fp32", "q4f16", "q4"),
+    largest_weight=65_536 * 1024,
     external_data=True,
     download_mb=1000,
     honesty="Finds suspected mining, and misses some: published pixel recall 0.592, pixel IoU 0.332 on SmallMinesDS.",
@@ -83,6 +103,55 @@ FULL: Final = Model(
 )
 
 MODELS: Final = (DEMO, FULL)
+
+
+HUB: Final = "https://huggingface.co"
+MAIN: Final = "main"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where models that do not come with the page are fetched."""
+
+    address: str = HUB
+    """A hub, which keeps repositories and revisions; or, ending in a slash, the folder that holds the files."""
+    revision: str = MAIN
+    """A branch, a tag or a commit of the repository."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Say whether the address is the files' own folder."""
+        return self.address.endswith("/")
+
+
+def read_source(address: str, revision: str) -> Source:
+    """Read what the person typed; empty means the default. Raises SourceError."""
+    address = address.strip() or HUB
+    revision = revision.strip() or MAIN
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SourceError(f"expected an address such as {HUB}, got {address[:80]!r}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", revision) or ".." in revision:
+        raise SourceError(f"expected a branch, tag or commit such as {MAIN}, got {revision[:80]!r}")
+    if parts.path.strip("/"):
+        return Source(address=address.rstrip("/") + "/", revision=revision)
+    return Source(address=address.rstrip("/"), revision=revision)
+
+
+def located(model: Model, source: Source) -> Model:
+    """Return a model as it is fetched from a source; one that comes with the page stays where it is."""
+    if "://" not in model.base_url:
+        return model
+    if source.is_folder:
+        return replace(model, base_url=source.address, manifest_url="", pinned_url="")
+    revision = quote(source.revision, safe="")
+    repository = f"{source.address}/{model.id}/resolve"
+    return replace(
+        model,
+        base_url=f"{repository}/{revision}/",
+        manifest_url=f"{source.address}/api/models/{model.id}/revision/{revision}?blobs=true",
+        pinned_url=f"{repository}/{{revision}}/",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,22 +163,60 @@ class Plan:
     dtype: str
     reason: str
     """Why this one, for the person."""
+    cost: str = ""
+    """What it costs in speed or quality, for the person; empty where it costs nothing."""
 
 
-def plans(model: Model, *, webgpu: bool, shader_f16: bool, no_webgpu_reason: str) -> tuple[Plan, ...]:
-    """Return the ways to load a model, best first: WebGPU where it can run a dtype of the model, then wasm.
+BYTES: Final = {"fp32": 4.0, "fp16": 2.0, "q4f16": 0.5, "q4": 0.5}
+"""Of one number in a build's largest weight."""
 
-    An adapter without ``shader-f16`` cannot run fp16 files; the processor can.
+UNMEASURED: Final = "weights rounded to 4 bits: recall was not measured for this build"
+SLOW: Final = "many times slower than a graphics processor"
+
+
+def plans(
+    model: Model,
+    *,
+    webgpu: bool,
+    shader_f16: bool,
+    no_webgpu_reason: str,
+    offered: Sequence[str] = (),
+    max_buffer_bytes: int = 0,
+) -> tuple[Plan, ...]:
+    """Return the ways to load a model, best first: WebGPU where it can run a build of the model, then wasm.
+
+    ``offered`` are the builds that the host was found to have; empty takes those it is known to have. A buffer limit of
+    0 is an unknown one. An adapter without ``shader-f16`` cannot run 16-bit builds; the main processor can.
     """
+    builds = tuple(offered) or model.dtypes
+    problems = []
     found = []
-    for dtype in model.dtypes:
-        if webgpu and (dtype != "fp16" or shader_f16):
-            found.append(Plan(device="webgpu", dtype=dtype, reason="on the graphics processor"))
+    for dtype in builds if webgpu else ():
+        if dtype in ("fp16", "q4f16") and not shader_f16:
+            problems.append("the graphics processor cannot compute in 16 bits")
+        elif 0 < max_buffer_bytes < model.largest_weight * BYTES[dtype]:
+            problems.append(f"the graphics processor's buffers are too small for {dtype}")
+        else:
+            reason = "on the graphics processor"
+            if dtype != builds[0]:
+                reason = f"on the graphics processor as {dtype}, because {problems[0]}"
+            cost = UNMEASURED if dtype.startswith("q4") else ""
+            found.append(Plan(device="webgpu", dtype=dtype, reason=reason, cost=cost))
             break
     if not webgpu:
         why = f"on the main processor, slower: {no_webgpu_reason}"
     elif not found:
-        why = "on the main processor, slower: the graphics processor cannot compute in 16 bits"
+        why = f"on the main processor, slower: {problems[0]}"
     else:
         why = "on the main processor, slower: the graphics processor failed"
-    return (*found, Plan(device="wasm", dtype=model.dtypes[0], reason=why))
+    return (*found, Plan(device="wasm", dtype=(found[0].dtype if found else builds[0]), reason=why, cost=SLOW))
+
+
+def after_failure(plan: Plan, cause: str, builds: Sequence[str]) -> Plan:
+    """Return the plan for the main processor as it reads after the graphics processor failed for a known cause."""
+    if cause != "OutOfMemory":
+        return plan
+    smaller = [dtype for dtype in builds if dtype != plan.dtype and BYTES[dtype] < BYTES[plan.dtype]]
+    hint = f"; a smaller build is offered ({smaller[0]}): {UNMEASURED}" if smaller else ""
+    reason = "on the main processor, slower: the graphics processor has too little memory for this build"
+    return replace(plan, reason=f"{reason}{hint}")

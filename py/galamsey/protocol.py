@@ -43,6 +43,8 @@ class Adapter:
     name: str
     reason: str
     """Why there is no WebGPU; empty where there is."""
+    max_buffer_bytes: int = 0
+    """The largest weight that a shader can read; 0 without WebGPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,18 +110,25 @@ def probe_request(request_id: str) -> dict[str, Any]:
     return {"type": "probe", "id": request_id, "timeout_ms": PROBE_TIMEOUT_MS}
 
 
+def model_source(model: Model, paths: Sequence[str]) -> dict[str, Any]:
+    """Say where a model's files are and which may be read. Those that come with the page are not stored again."""
+    return {
+        "id": model.id,
+        "base_url": model.base_url,
+        "files": [{"path": path, "required": not path.endswith(EXTERNAL_DATA)} for path in paths],
+        "cache": "://" in model.base_url,
+        "manifest_url": model.manifest_url or None,
+        "pinned_url": model.pinned_url or None,
+    }
+
+
 def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) -> dict[str, Any]:
     """Ask the worker to load a model in one way; relative folders are resolved against ``page_url``."""
     return {
         "type": "load",
         "id": request_id,
         "timeout_ms": LOAD_TIMEOUT_MS,
-        "model": {
-            "id": model.id,
-            "base_url": urljoin(page_url, model.base_url),
-            "files": [{"path": path, "required": not path.endswith(EXTERNAL_DATA)} for path in model.files(plan.dtype)],
-            "cache": "://" in model.base_url,
-        },
+        "model": {**model_source(model, model.files(plan.dtype)), "base_url": urljoin(page_url, model.base_url)},
         "device": {**dict.fromkeys(SESSIONS, plan.device), **ON_MAIN_PROCESSOR},
         "dtype": dict.fromkeys(SESSIONS, plan.dtype),
         "processor": {"image_processor": dict(model.processor)},
@@ -174,6 +183,7 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Generated | 
                 shader_f16=bool(message["shader_f16"]),
                 name=" ".join(str(part) for part in parts if part),
                 reason=str(message.get("reason") or ""),
+                max_buffer_bytes=int((message.get("limits") or {}).get("max_storage_buffer_binding_size", 0)),
             )
         case "loaded":
             return Loaded(

@@ -28,6 +28,7 @@ from galamsey.pipeline import (
 from galamsey.prompts import HIGH_RECALL
 from galamsey.scenes import NO_END, PRACTICE, Period, dry_season
 from galamsey.sites import Site, locate
+from galamsey.storage import StorageState
 
 if TYPE_CHECKING:
     from galamsey.dates import Day
@@ -159,6 +160,7 @@ class AppState:
     run: Run | None = None
     selected_site: int | None = None
     online: bool = True
+    storage: StorageState = field(default_factory=StorageState)
     notice: str = ""
     """A message that is not a run's, such as a place that cannot be read."""
 
@@ -271,6 +273,13 @@ class SiteSelected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StorageChanged:
+    """Something is different about the model files kept here."""
+
+    storage: StorageState
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConnectionChanged:
     """The browser gained or lost its network."""
 
@@ -300,6 +309,7 @@ Event: TypeAlias = (
     | RunFailed
     | RunCancelled
     | SiteSelected
+    | StorageChanged
     | ConnectionChanged
     | NoticeGiven
 )
@@ -356,6 +366,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, run=run, selected_site=None, notice="")
         case SiteSelected(number=number):
             return replace(state, selected_site=number)
+        case StorageChanged(storage=storage):
+            return replace(state, storage=storage)
         case ConnectionChanged(online=online):
             return replace(state, online=online)
         case NoticeGiven(text=text):

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.engine_bench import ask, generate_request, ids, load_request
-from tests.hub import Hub
-from tools.model.export import export_model, preset_architecture
-from tools.model.weights import RandomWeights
+from tests.hub import Hub, export_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,17 +22,10 @@ pytestmark = pytest.mark.browser
 DECODER = "onnx/decoder_model_merged.onnx"
 
 
-def export(folder: Path, *, external: bool) -> None:
-    architecture = preset_architecture("tiny")
-    export_model(folder, architecture, RandomWeights(architecture, 7), external=external)
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A small valid model whose weights lie beside its graphs, as those of large models do."""
-    folder = tmp_path_factory.mktemp("tiny")
-    export(folder, external=True)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return export_tiny(tmp_path_factory.mktemp("tiny"), external=True)
 
 
 @pytest.fixture
@@ -67,7 +58,7 @@ def test_a_model_with_weights_beside_its_graphs_answers_as_one_with_weights_insi
 ) -> None:
     assert load(bench, tiny_hub)[-1]["type"] == "loaded"
     beside = ids(ask(bench, generate_request("g-1"), (1, 2)))
-    export(overlay / "models/whole", external=False)
+    export_tiny(overlay / "models/whole", external=False)
     whole = load_request(bench.url.replace("bench.html", "models/whole/"), request_id="load-2")
     assert ask(bench, whole)[-1]["type"] == "loaded"
     assert ids(ask(bench, generate_request("g-2"), (1, 2))) == beside

@@ -12,7 +12,7 @@ EDGE = PACKAGE / "browser"
 ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
     "indices", "dates", "median", "imagery", "choice", "survey", "prompts", "drafts", "models", "detections", "sites",
-    "protocol", "pipeline", "state", "links", "wording", "records",
+    "protocol", "storage", "pipeline", "state", "links", "wording", "wording_storage", "records",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -150,7 +150,9 @@ def test_the_terminal_answers_are_those_of_the_schema():
 
 
 def test_a_probe_s_answer_becomes_an_adapter():
-    assert read_terminal(golden("probed")) == Adapter(webgpu=True, shader_f16=True, name="intel gen-12lp", reason="")
+    assert read_terminal(golden("probed")) == Adapter(
+        webgpu=True, shader_f16=True, name="intel gen-12lp", reason="", max_buffer_bytes=2147483644
+    )
     without = read_terminal(golden("probed-without-webgpu"))
     assert without == Adapter(webgpu=False, shader_f16=False, name="", reason="this browser has no WebGPU")
 

@@ -44,6 +44,18 @@ class Handlers:
     """Ask for the present run as a file."""
     choose_model: Callable[[str], None]
     cancel_model: Callable[[], None]
+    pause_job: Callable[[], None]
+    """Stop a transfer of model files so that it can go on later."""
+    resume_job: Callable[[], None]
+    cancel_job: Callable[[], None]
+    set_source: Callable[[str, str], None]
+    """Fetch models from this host, in this revision."""
+    verify_stored: Callable[[str], None]
+    remove_stored: Callable[[str], None]
+    export_stored: Callable[[str], None]
+    """What is done with a stored model, by the address under which it is kept."""
+    load_from_disk: Callable[[str], None]
+    """Take the full model from a ``folder`` or an ``archive``."""
     change_settings: ChangeSettings
     describe_catalogue: DescribeCatalogue
     set_theme: Callable[[str], None]

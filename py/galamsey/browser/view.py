@@ -21,6 +21,7 @@ from galamsey.browser.page import (
     show,
     write,
 )
+from galamsey.browser.storage import StoragePanel
 from galamsey.coordinates import format_decimal
 from galamsey.geo import Point
 from galamsey.models import FULL
@@ -47,6 +48,7 @@ class View:
         self._inspector = Inspector(handlers)
         self._settings = SettingsDialog(handlers)
         self._model = ModelDialog(handlers)
+        self._storage = StoragePanel(handlers)
         self._search = SearchBox(handlers)
         self._notice_closed = ""
         self._wire_dialogs()
@@ -64,6 +66,7 @@ class View:
         self._inspector.render(state)
         self._settings.render(state.settings)
         self._model.render(state.model)
+        self._storage.render(state.storage)
         self._show_first()
         self._show_connection(online=state.online)
         write("notice-text", state.notice)

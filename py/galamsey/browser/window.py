@@ -48,6 +48,11 @@ def remember(key: str, text: str) -> None:
     js.localStorage.setItem(key, text)
 
 
+def forget(key: str) -> None:
+    """Keep nothing under a key any more."""
+    js.localStorage.removeItem(key)
+
+
 def replace_fragment(text: str) -> None:
     """Put a fragment into the address bar without a new entry in the history."""
     js.history.replaceState(None, "", f"#{text}")

@@ -1,0 +1,159 @@
+/**
+ * Zip archives of model files: written stored, read stored or deflated, never held in memory as a whole.
+ *
+ * Only what such archives need: no encryption, and less than 4 GiB, which every tool can unpack.
+ */
+
+import { failure } from "./failure.js";
+
+/** @typedef {{ path: string, blob: Blob }} Member */
+/** @typedef {{ path: string, size: number, open: () => Promise<ReadableStream<Uint8Array<ArrayBuffer>>> }} Entry a file that can be read */
+
+const LOCAL = 0x04034b50;
+const CENTRAL = 0x02014b50;
+const END = 0x06054b50;
+const MAX_BYTES = 2 ** 32 - 1;
+const UTF8_NAMES = 0x0800;
+/** 1 January 1980, the first day that a zip can name: archives of the same files are then the same. */
+const DOS_DATE = 0x0021;
+const READ_BYTES = 4 * 2 ** 20;
+/** The longest comment that may follow the end of the list of files. */
+const MAX_COMMENT = 65_535;
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  return value;
+});
+
+/**
+ * Put files into one archive. Its bytes stay where they are: the archive is a list of the files' own blobs.
+ *
+ * @param {Member[]} members
+ * @param {(bytes: number) => void} onBytes of the files that were read for their checksums
+ * @param {AbortSignal} signal
+ * @returns {Promise<Blob>}
+ * @throws {Error} BadFile for more than 4 GiB
+ */
+export async function zip(members, onBytes, signal) {
+  const total = members.reduce((sum, { blob, path }) => sum + blob.size + 2 * path.length + 128, 0);
+  if (total > MAX_BYTES) throw failure("BadFile", `expected less than 4 GiB for one archive, got ${total} bytes`);
+  /** @type {BlobPart[]} */
+  const parts = [];
+  /** @type {BlobPart[]} */
+  const list = [];
+  let offset = 0;
+  let listBytes = 0;
+  for (const { path, blob } of members) {
+    const name = new TextEncoder().encode(path);
+    const crc = await checksum(blob, onBytes, signal);
+    const facts = [20, UTF8_NAMES, 0, 0, DOS_DATE];
+    const sizes = [crc, blob.size, blob.size];
+    parts.push(record([[4, LOCAL], ...shorts(facts), ...longs(sizes), ...shorts([name.length, 0])]), name, blob);
+    list.push(
+      record([
+        [4, CENTRAL], ...shorts([20, ...facts]), ...longs(sizes), ...shorts([name.length, 0, 0, 0, 0]), ...longs([0, offset]),
+      ]),
+      name,
+    );
+    offset += 30 + name.length + blob.size;
+    listBytes += 46 + name.length;
+  }
+  const counts = shorts([0, 0, members.length, members.length]);
+  const end = record([[4, END], ...counts, ...longs([listBytes, offset]), ...shorts([0])]);
+  return new Blob([...parts, ...list, end], { type: "application/zip" });
+}
+
+/**
+ * @param {Blob} archive
+ * @returns {Promise<Entry[]>} the files in it; folders are left out
+ * @throws {Error} BadFile
+ */
+export async function unzip(archive) {
+  const tail = await view(archive, Math.max(0, archive.size - MAX_COMMENT - 22), archive.size);
+  let at = tail.byteLength - 22;
+  while (at >= 0 && tail.getUint32(at, true) !== END) at -= 1;
+  if (at < 0) throw failure("BadFile", "expected a zip archive, got a file without a list of files at its end");
+  const count = tail.getUint16(at + 10, true);
+  const start = tail.getUint32(at + 16, true);
+  if (count === 0xffff || start === MAX_BYTES) throw failure("BadFile", "expected a zip archive of less than 4 GiB");
+  const list = await view(archive, start, start + tail.getUint32(at + 12, true));
+  /** @type {Entry[]} */
+  const entries = [];
+  for (let place = 0, index = 0; index < count; index += 1) {
+    if (place + 46 > list.byteLength || list.getUint32(place, true) !== CENTRAL) {
+      throw failure("BadFile", "the archive's list of files cannot be read: it was cut short or damaged");
+    }
+    const [flags, method] = [list.getUint16(place + 8, true), list.getUint16(place + 10, true)];
+    const [packed, size] = [list.getUint32(place + 20, true), list.getUint32(place + 24, true)];
+    const nameLength = list.getUint16(place + 28, true);
+    const local = list.getUint32(place + 42, true);
+    const path = new TextDecoder().decode(new Uint8Array(list.buffer, list.byteOffset + place + 46, nameLength));
+    if (flags & 1 || (method !== 0 && method !== 8)) {
+      throw failure("BadFile", `${path}: expected a stored or deflated file without a password`);
+    }
+    if (!path.endsWith("/")) {
+      entries.push({ path, size, open: () => openMember(archive, path, { local, packed, isPacked: method === 8 }) });
+    }
+    place += 46 + nameLength + list.getUint16(place + 30, true) + list.getUint16(place + 32, true);
+  }
+  return entries;
+}
+
+/**
+ * @param {Blob} archive
+ * @param {string} path
+ * @param {{ local: number, packed: number, isPacked: boolean }} place
+ * @returns {Promise<ReadableStream<Uint8Array<ArrayBuffer>>>}
+ */
+async function openMember(archive, path, { local, packed, isPacked }) {
+  const head = await view(archive, local, local + 30);
+  if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL) {
+    throw failure("BadFile", `${path}: the archive was cut short or damaged`);
+  }
+  const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
+  const body = archive.slice(start, start + packed).stream();
+  return isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
+}
+
+/**
+ * @param {Blob} blob
+ * @param {(bytes: number) => void} onBytes
+ * @param {AbortSignal} signal
+ */
+async function checksum(blob, onBytes, signal) {
+  let crc = 0xffffffff;
+  for (let start = 0; start < blob.size; start += READ_BYTES) {
+    signal.throwIfAborted();
+    const bytes = new Uint8Array(await blob.slice(start, start + READ_BYTES).arrayBuffer());
+    for (const byte of bytes) crc = (crc >>> 8) ^ Number(CRC_TABLE[(crc ^ byte) & 255]);
+    onBytes(bytes.byteLength);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+/**
+ * @param {Blob} blob
+ * @param {number} start
+ * @param {number} end
+ */
+async function view(blob, start, end) {
+  return new DataView(await blob.slice(start, end).arrayBuffer());
+}
+
+/** @param {number[]} values */
+const shorts = (values) => values.map((value) => [2, value]);
+/** @param {number[]} values */
+const longs = (values) => values.map((value) => [4, value]);
+
+/** @param {number[][]} fields width in bytes and value */
+function record(fields) {
+  const bytes = new DataView(new ArrayBuffer(fields.reduce((sum, [width]) => sum + Number(width), 0)));
+  let at = 0;
+  for (const [width, value] of fields) {
+    if (width === 2) bytes.setUint16(at, Number(value), true);
+    else bytes.setUint32(at, Number(value), true);
+    at += Number(width);
+  }
+  return bytes.buffer;
+}
