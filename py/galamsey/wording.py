@@ -215,7 +215,8 @@ def model_status(model: ModelState) -> str:
 def model_detail(model: ModelState) -> str:
     """Say at more length what the model is doing: the progress of a transfer, or why it computes where it does."""
     if model.stage in {ModelStage.READY, ModelStage.STARTING} and model.plan is not None:
-        return f"Computes {model.plan.reason}."
+        cost = f" {model.plan.cost[:1].upper()}{model.plan.cost[1:]}." if model.plan.cost else ""
+        return f"Computes {model.plan.reason}.{cost}"
     if model.stage is ModelStage.DOWNLOADING:
         return model_status(model)
     return model.problem

@@ -146,7 +146,7 @@ class ModelDialog:
         if self._shown is None:
             return
         chosen = next(model for model in MODELS if model.key == _checked("model"))
-        same = chosen == self._shown.model
+        same = chosen.key == self._shown.model.key
         busy = self._shown.stage in (ModelStage.DOWNLOADING, ModelStage.STARTING)
         show("cancel-model", shown=busy)
         button = element("load-model")
