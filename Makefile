@@ -21,7 +21,7 @@ JS_TESTS = $(shell find tests/js -name '*.test.js' -o -name '*.test.mjs')
 export PYTHONPATH := py:.
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PORT=8000 serves elsewhere; OFFLINE=1 uses only what is already here; PYTHON=... names an interpreter."
 
@@ -77,6 +77,9 @@ bench: setup $(VENV)/.installed-test ## measure the engine against the model car
 exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the library's own, over hundreds of chips
 	@EXACT_CHIPS=300 $(PY) -m pytest tests/browser/test_engine_exact.py
 
+bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
+	@$(PY) -m bench.imagery
+
 parity: $(VENV)/.installed-model ## compare every ONNX session with PyTorch, live
 	@$(PY) -m tools.model.record_parity --check
 
@@ -120,4 +123,4 @@ endif
 
 comma := ,
 
-.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo bench exact parity clean prerequisites
+.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery exact parity clean prerequisites
