@@ -78,7 +78,8 @@ EARTH_SEARCH: Final = Catalogue(
     name="Sentinel-2 (Earth Search)",
     url="https://earth-search.aws.element84.com/v1",
     kind="api",
-    discloses="earth-search.aws.element84.com and sentinel-cogs.s3.us-west-2.amazonaws.com learn where you look",
+    discloses="earth-search.aws.element84.com and sentinel-cogs.s3.us-west-2.amazonaws.com learn where you look; "
+    "if they do not answer, and unless you switch it off, those of Digital Earth Africa",
     fallback="digital-earth-africa",
 )
 
