@@ -57,14 +57,16 @@ export function readDecoder(bytes) {
 /**
  * @param {Uint8Array} bytes
  * @param {Decoder} decoder of the same file
- * @returns {Uint8Array<ArrayBuffer> | null} the file with a `choice` output; null where the graph has not the expected shape
+ * @param {{ choice: boolean }} wanted without a choice, only the last positions' logits are computed
+ * @returns {Uint8Array<ArrayBuffer> | null} the file with a `choice` output and a `kept_from` input, as far as its graph has
+ *   the shape that is needed; null where it has not
  */
-export function withChoice(bytes, { inputs, logits, node, opset, start, end, tag }) {
+export function editDecoder(bytes, { inputs, logits, node, opset, start, end, tag }, { choice }) {
   if (logits === null || opset < 13) return null;
   const [rows, columns] = halves(logits.last);
   // A search in two steps of about equal width is quick; of one long step it is not.
-  if (rows < 8 || ![FLOAT, FLOAT16].includes(logits.type)) return null;
-  const added = choiceFields(logits, rows, columns, opset);
+  const chooses = choice && rows >= 8 && [FLOAT, FLOAT16].includes(logits.type);
+  const added = chooses ? choiceFields(logits, rows, columns, opset) : [];
   let body = [bytes.subarray(start, end)];
   if (node !== null && !inputs.includes(KEPT_NATIVELY)) {
     const first = /** @type {Field} */ (node.inputs[0]);
@@ -83,6 +85,7 @@ export function withChoice(bytes, { inputs, logits, node, opset, start, end, tag
     ];
     added.push(message(GRAPH.input, valueInfo(KEPT_FROM, INT64, 1)));
   }
+  if (added.length === 0) return null;
   const graph = [...body, ...added];
   const length = graph.reduce((sum, part) => sum + part.length, 0);
   return joined([bytes.subarray(0, tag), tagged(MODEL.graph, length), ...graph, bytes.subarray(end)]);

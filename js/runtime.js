@@ -41,7 +41,9 @@ async function load(build) {
       : await import("../vendor/onnxruntime/ort.webgpu.bundle.min.mjs");
   const { href } = new URL(`ort-wasm-simd-threaded.${build}`, FOLDER);
   ort.env.wasm.wasmPaths = { mjs: `${href}.mjs`, wasm: `${href}.wasm` };
-  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
+  // Half of the logical cores: threads that wait for each other on busy cores are slower than one alone.
+  const threads = Math.min(MAX_THREADS, Math.ceil(navigator.hardwareConcurrency / 2));
+  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? threads : 1;
   ort.env.webgpu.powerPreference = "high-performance";
   Object.assign(globalThis, { [SHARED]: ort });
   const library = await import("../vendor/transformers/transformers.min.js");

@@ -1,7 +1,7 @@
 /** Makes a model's sessions from its files. */
 
 import { failure } from "./failure.js";
-import { readDecoder, withChoice } from "./onnx_edit.js";
+import { editDecoder, readDecoder } from "./onnx_edit.js";
 
 /** @import { DtypeName, Load, ModelSource, SessionName } from "./protocol.js" */
 /** @import { Ort } from "./runtime.js" */
@@ -64,7 +64,8 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
 }
 
 /**
- * The decoder's states stay on the graphics processor, and it chooses its tokens itself where its graph can be read.
+ * The decoder's states stay on the graphics processor, which also chooses the tokens: bringing all logits back takes longer
+ * than a step should. On the main processor nothing has to be brought back, and JavaScript searches faster.
  *
  * @param {Ort} ort
  * @param {Uint8Array} graph
@@ -73,11 +74,10 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
  */
 async function createDecoder(ort, graph, options, { onGpu, choice }) {
   const decoder = readDecoder(graph);
+  const edited = editDecoder(graph, decoder, { choice: onGpu && choice });
   const states = decoder.outputs.filter((name) => name.startsWith("present"));
   const preferredOutputLocation = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
-  const all = onGpu ? { ...options, preferredOutputLocation } : options;
-  const edited = choice ? withChoice(graph, decoder) : null;
-  return ort.InferenceSession.create(edited ?? graph, all);
+  return ort.InferenceSession.create(edited ?? graph, onGpu ? { ...options, preferredOutputLocation } : options);
 }
 
 /**
