@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
+from scipy.ndimage import binary_dilation, label
 
 from tools.landscape.atmosphere import Conditions, draw_sky, random_conditions, through_air
 from tools.landscape.boxes import Box, mask_boxes, without_specks
@@ -32,7 +32,9 @@ LOOKALIKES = (
 """Everything that is mistaken for a mine and can be present in a chip."""
 
 _SHAPE = (CHIP_PX, CHIP_PX)
-_MAX_HIDDEN = 0.5  # a pixel under thicker cloud than this shows no mine
+_MAX_HIDDEN = 0.35  # a pixel under thicker cloud than this shows no mine
+_STRAY_SHARE = 0.2  # of a working: detached pieces below it lie inside one digitised outline, and are not drawn apart
+_APART_PX = 3  # between a mine and the look-alikes that it cannot be told from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,13 +193,13 @@ def _draw_mines(draft: _Draft, rng: np.random.Generator) -> NDArray[np.bool_]:
     mask = np.zeros(_SHAPE, np.bool_)
     # Nobody can tell a mine dug into braid bars or inside a licensed pit from what it is dug into.
     apart = {"braided_river", "industrial_pit"} & set(draft.names)
-    allowed = ~draft.lookalike if apart else np.ones(_SHAPE, np.bool_)
+    allowed = ~binary_dilation(draft.lookalike, iterations=_APART_PX) if apart else np.ones(_SHAPE, np.bool_)
     if draft.river is not None and rng.random() < 0.6:
         # Diggers work the banks; the channel stays open.
         allowed &= np.abs(draft.river.across) > draft.river_width_px / 2
     for plan, follows in _plan_mines(draft, rng):
         order = dig_order(rng, _SHAPE, plan, draft.river if follows else None)
-        where = dug(order, plan.area_px, allowed & ~mask)
+        where = _without_strays(dug(order, plan.area_px, allowed & ~mask))
         if not where.any():
             continue
         # The core was dug first: with neglect it is the core that greens.
@@ -215,6 +217,17 @@ def _draw_mines(draft: _Draft, rng: np.random.Generator) -> NDArray[np.bool_]:
                 share = np.clip(3.0 / 10 - np.abs(track.across) + 0.5, 0, 1) * 0.6 * beside
                 draft.ground.paint(share.astype(np.float32), "laterite", rng)
     return mask
+
+
+def _without_strays(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a working less its detached pieces of under `_STRAY_SHARE` of the largest."""
+    labels, count = label(where)
+    if count == 0:
+        return where
+    sizes = np.bincount(labels.ravel())
+    kept = sizes >= _STRAY_SHARE * sizes[1:].max()
+    kept[0] = False
+    return kept[labels]
 
 
 def _patch_areas_ha(mask: NDArray[np.bool_]) -> tuple[float, ...]:

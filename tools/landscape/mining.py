@@ -16,6 +16,9 @@ from tools.landscape.ground import Ground, varied
 
 HECTARES_PER_PIXEL = 0.01
 
+MAX_NEGLECT = 0.75
+"""A working that has greened over more than this is bush with ponds again, and no longer labelled a mine."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MinePlan:
@@ -40,15 +43,18 @@ class MinePlan:
     """Spacing of the ponds, pixels."""
 
     neglect: float
-    """Share of the site that lies abandoned and is greening, 0-1."""
+    """Share of the site that lies abandoned and is greening, 0-1; drawn up to `MAX_NEGLECT`."""
 
     ochre: float
     """0 pale washed gravel to 1 red subsoil."""
 
 
 def random_area_px(rng: np.random.Generator) -> int:
-    """Draw a size between 0.05 and 40 ha: even in its logarithm, with most weight under 10 ha."""
-    return round(float(np.exp(rng.triangular(np.log(5), np.log(90), np.log(4000)))))
+    """Draw a size between 0.1 and 40 ha: even in its logarithm, with most weight under 10 ha.
+
+    A working of fewer than ten pixels cannot be told from a clearing or a bend of a track, so nobody would label it.
+    """
+    return round(float(np.exp(rng.triangular(np.log(10), np.log(100), np.log(4000)))))
 
 
 def random_mine(rng: np.random.Generator, centre: tuple[float, float], angle: float, area_px: int) -> MinePlan:
@@ -58,7 +64,7 @@ def random_mine(rng: np.random.Generator, centre: tuple[float, float], angle: fl
     return MinePlan(
         centre=centre, angle=angle + rng.normal(0, 0.25), area_px=area_px, elongation=1 + rng.gamma(2.0, 0.6),
         pond_share=float(rng.beta(2.6, 2.6)), pond_px=rng.uniform(2.0, largest),
-        neglect=float(rng.beta(1.0, 2.6)), ochre=float(rng.beta(1.2, 1.6)),
+        neglect=MAX_NEGLECT * float(rng.beta(1.0, 2.6)), ochre=float(rng.beta(1.2, 1.6)),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,11 +19,22 @@ CHIP_SIZE: Final = 128
 LABEL: Final = "mining_pit"
 DECIMALS: Final = 4
 
+MAX_BOXES: Final = 48
+"""More would not fit in 256 new tokens; a chip with more keeps the first ones in raster order."""
+
 PIXEL_HA: Final = 0.01
+CHIP_HA: Final = 164
+"""A chip's area, rounded up."""
 SMALL_BELOW_HA: Final = 0.5
 LARGE_ABOVE_HA: Final = 5.0
 
 NO_MINING: Final = "No mining is visible in this chip."
+
+SIZES: Final = ("small", "medium", "large")
+PLACES: Final = (
+    "north-west", "north", "north-east", "west", "centre", "east", "south-west", "south", "south-east"
+)  # fmt: skip
+"""What `size_class` and `place` can say."""
 
 _COLUMNS: Final = ("west", "", "east")
 _ROWS: Final = ("north", "", "south")
@@ -66,23 +78,56 @@ def place(boxes: Sequence[Box]) -> str:
 
 
 def spread(boxes: Sequence[Box]) -> str:
-    """Say whether several boxes lie together."""
+    """Say whether boxes lie together: ``alone``, ``close together`` or ``scattered``."""
+    if len(boxes) == 1:
+        return "alone"
     centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
     farthest = max(math.dist(one, other) for one in centres for other in centres)
     return "close together" if farthest <= _CLUSTERED_WITHIN else "scattered"
 
 
 def description_answer(boxes: Sequence[Box]) -> str:
-    """Return the paragraph that answers the description prompt: count, sizes, place, spread and hectares."""
+    """Return the paragraph that answers the description prompt: each site's size and place, count, spread, hectares.
+
+    The count follows the sites: a model that writes from left to right has then counted them.
+    """
     if not boxes:
         return NO_MINING
-    hectares = union_ha(boxes)
-    area = "less than 1 ha" if hectares < 1 else f"about {round(hectares)} ha"
-    if len(boxes) == 1:
-        return f"1 suspected mining site, {size_class(boxes[0])}, in the {place(boxes)}. Its box covers {area}."
-    classes = [size_class(box) for box in boxes]
-    sizes = ", ".join(f"{classes.count(name)} {name}" for name in ("large", "medium", "small") if name in classes)
-    return (
-        f"{len(boxes)} suspected mining sites: {sizes}. Centred in the {place(boxes)}, {spread(boxes)}. "
-        f"Their boxes cover {area}."
-    )
+    sites = "".join(f"{site_number(index)}{site_facts(box)}" for index, box in enumerate(boxes, start=1))
+    return f"{sites}{len(boxes)}{SUMMARY[spread(boxes)]}{area_words(union_ha(boxes))}"
+
+
+def site_number(number: int) -> str:
+    """Introduce one site of a description, counted from 1 in the order of the boxes."""
+    return f"Site {number}: "
+
+
+def site_facts(box: Box) -> str:
+    """Say how large a site is and in which part of the chip."""
+    return site_facts_text(size_class(box), place([box]))
+
+
+def site_facts_text(size: str, where: str) -> str:
+    """Write one site's size and place."""
+    return f"{size}, {where}. "
+
+
+SUMMARY: Final = {
+    "alone": " suspected mining site in all. Its box covers ",
+    "close together": " suspected mining sites in all, close together. Their boxes cover ",
+    "scattered": " suspected mining sites in all, scattered. Their boxes cover ",
+}
+"""What follows the count, by `spread`."""
+
+
+def area_words(hectares: float) -> str:
+    """Round an area for prose."""
+    return "less than 1 ha." if round(hectares) < 1 else f"about {round(hectares)} ha."
+
+
+def described_count(text: str) -> int | None:
+    """Read how many sites a description speaks of; None when it says neither a number nor that there is none."""
+    if text == NO_MINING:
+        return 0
+    number = re.search(r"(\d+) suspected mining sites? in all", text)
+    return int(number[1]) if number else None

@@ -224,19 +224,19 @@ TINY: Final = Architecture(
 """For tests: every kind of layer, as small as the fused operators allow (heads of a multiple of 16)."""
 
 DEMO: Final = Architecture(
-    vision=VisionShape(hidden=128, feed_forward=384, layers=3, heads=2),
+    vision=VisionShape(hidden=256, feed_forward=768, layers=4, heads=4),
     text=TextShape(
         vocabulary=1536,
-        hidden=128,
-        feed_forward=384,
-        kinds=("conv", "full_attention", "conv", "full_attention", "full_attention"),
-        heads=4,
+        hidden=256,
+        feed_forward=448,
+        kinds=("conv", "full_attention", "conv", "full_attention", "conv", "full_attention"),
+        heads=8,
         key_value_heads=4,
         positions=2048,
     ),
-    projector_hidden=256,
+    projector_hidden=512,
 )
-"""The embedded demo model: small enough to be trained without a GPU."""
+"""The embedded demo model: as large as two precisions of it may be in a repository, so that it sees single pixels."""
 
 FULL: Final = Architecture(
     vision=VisionShape(hidden=768, feed_forward=3072, layers=12, heads=12),

@@ -6,7 +6,9 @@ Run ``python -m tools.model.dataset --out .cache/demo-chips`` before training. S
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +19,8 @@ from galamsey.chips import CORRUPT_FROM, NODATA
 from galamsey.composites import RGB_BANDS, SWIR_BANDS, stretch
 from galamsey.scenes import BANDS
 from tools.landscape import generate_chip
+from tools.model.answers import MAX_BOXES
+from tools.model.lessons import lessons_of, save_lessons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +33,6 @@ FIRST_SEED: Final = {"train": 10_000_000, "validation": 20_000_000, "test": 30_0
 """Splits are 10 million seeds apart."""
 
 SHARD: Final = 512
-MAX_BOXES: Final = 48
-"""More would not fit in 256 new tokens; a chip with more keeps the first ones in raster order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,6 +118,16 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{split}-*.npz") if ".partial" not in path.name)
 
 
+def _write_shard(path: Path, first: int) -> str:
+    started = time.monotonic()
+    chips = generate(range(first, first + SHARD))
+    if path.name.startswith("train"):
+        # First the lessons: a shard that is there is complete.
+        save_lessons(lessons_of(chips), path)
+    save(chips, path)
+    return f"{path.name}: {SHARD} chips in {time.monotonic() - started:.0f} s"
+
+
 def main() -> None:
     """Write the shards that are missing, validation and test first."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,17 +135,18 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=32, help=f"training shards of {SHARD} chips")
     parser.add_argument("--validation", type=int, default=1)
     parser.add_argument("--test", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 1) - 1))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for split in ("validation", "test", "train"):
-        for number in range(getattr(options, split)):
-            path = options.out / f"{split}-{number:04d}.npz"
-            if path.exists():
-                continue
-            started = time.monotonic()
-            first = FIRST_SEED[split] + number * SHARD
-            save(generate(range(first, first + SHARD)), path)
-            print(f"{path.name}: {SHARD} chips in {time.monotonic() - started:.0f} s", flush=True)
+    wanted = [
+        (options.out / f"{split}-{number:04d}.npz", FIRST_SEED[split] + number * SHARD)
+        for split in ("validation", "test", "train")
+        for number in range(getattr(options, split))
+    ]
+    with ProcessPoolExecutor(options.processes) as pool:
+        written = [pool.submit(_write_shard, path, first) for path, first in wanted if not path.exists()]
+        for done in as_completed(written):
+            print(done.result(), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,12 @@ import numpy as np
 from galamsey.detections import parse_answer
 from galamsey.errors import ModelOutputError
 from galamsey.prompts import AS_TRAINED, DESCRIPTION, HIGH_RECALL, MAX_NEW_TOKENS
-from tools.model.answers import CHIP_SIZE, NO_MINING, PIXEL_HA
+from tools.model.answers import CHIP_SIZE, PIXEL_HA, described_count
 from tools.model.dataset import Chips, load, shard_paths
 from tools.model.sessions import Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,14 +124,6 @@ def grounding_figures(chips: Chips, answers: Sequence[str]) -> dict[str, object]
     }
 
 
-def described_count(text: str) -> int | None:
-    """Read how many sites a description speaks of; None when it says neither a number nor that there is none."""
-    if text == NO_MINING:
-        return 0
-    number = re.match(r"\d+", text)
-    return int(number[0]) if number else None
-
-
 def told_count(answer: str) -> int | None:
     """Return how many boxes an answer holds, None when it cannot be read."""
     try:
@@ -141,20 +132,13 @@ def told_count(answer: str) -> int | None:
         return None
 
 
-def evaluate(sessions: Sessions, chips: Chips, count: int) -> dict[str, object]:
-    """Ask all three prompts of the first ``count`` chips."""
-    answers: dict[str, list[str]] = {prompt: [] for prompt in (HIGH_RECALL.prompt, AS_TRAINED.prompt, DESCRIPTION)}
-    for index in range(count):
-        image_tokens = sessions.see(chips.pictures[index])
-        for prompt, said in answers.items():
-            said.append(sessions.answer(image_tokens, prompt, max_new_tokens=MAX_NEW_TOKENS))
-    agrees = [
-        described_count(text) == told_count(boxes)
-        for text, boxes in zip(answers[DESCRIPTION], answers[HIGH_RECALL.prompt], strict=True)
-    ]
+def figures(chips: Chips, answers: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    """Return all figures of the answers, by prompt, to the first chips."""
+    boxes, words = answers[HIGH_RECALL.prompt], answers[DESCRIPTION]
+    agrees = [described_count(text) == told_count(told) for text, told in zip(words, boxes, strict=True)]
     return {
-        **grounding_figures(chips, answers[HIGH_RECALL.prompt]),
-        "description_count_agrees": ratio(sum(agrees), count),
+        **grounding_figures(chips, boxes),
+        "description_count_agrees": ratio(sum(agrees), len(agrees)),
         AS_TRAINED.key.replace("-", "_"): grounding_figures(chips, answers[AS_TRAINED.prompt]),
     }
 

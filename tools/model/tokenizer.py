@@ -9,7 +9,22 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
-from tools.model.answers import CHIP_SIZE, LABEL, NO_MINING, boxes_answer, coordinate, description_answer
+from tools.model.answers import (
+    CHIP_HA,
+    CHIP_SIZE,
+    LABEL,
+    MAX_BOXES,
+    NO_MINING,
+    PLACES,
+    SIZES,
+    SUMMARY,
+    area_words,
+    boxes_answer,
+    coordinate,
+    description_answer,
+    site_facts_text,
+    site_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +33,10 @@ if TYPE_CHECKING:
 SPECIALS: Final = 500
 """Ids below this are special, as in the published model; most are only reserved."""
 
-BPE_SIZE: Final = 1136
+BPE_SIZE: Final = 1148
 """Specials, the 256 bytes and the learnt merges."""
 
-VOCABULARY: Final = 1408
+VOCABULARY: Final = 1664
 """All of the above and the whole-phrase tokens: the rows of the embedding."""
 
 PAD, BOS, END_OF_TEXT, IM_START, IM_END, IMAGE = 0, 1, 2, 6, 7, 396
@@ -76,11 +91,15 @@ def phrases() -> list[str]:
     """Return the texts that are one token each, in the order of their ids.
 
     Each coordinate has two: the last of a box, and one that a comma follows. So a box costs five tokens. Each prompt
-    sentence is one token, which keeps the prefix short on devices without a GPU.
+    sentence is one token, which keeps the prefix short on devices without a GPU. A described site costs two.
     """
     numbers = [coordinate(edge) for edge in range(CHIP_SIZE + 1)]
     sentences = list(dict.fromkeys(sentence for prompt in PROMPTS for sentence in _sentences(prompt)))
-    return [*numbers, *(f"{number}, " for number in numbers), BOX_OPEN, BOX_NEXT, BOX_CLOSE, NO_BOXES, *sentences]
+    boxes = [*numbers, *(f"{number}, " for number in numbers), BOX_OPEN, BOX_NEXT, BOX_CLOSE, NO_BOXES]
+    sites = [site_number(number) for number in range(1, MAX_BOXES + 1)]
+    facts = [site_facts_text(size, place) for size in SIZES for place in PLACES]
+    areas = [area_words(hectares) for hectares in range(CHIP_HA + 1)]
+    return [*boxes, *sentences, *sites, *facts, *SUMMARY.values(), *areas, NO_MINING]
 
 
 def _corpus() -> Iterator[str]:

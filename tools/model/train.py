@@ -1,11 +1,12 @@
 """Train the demo model from scratch on generated chips.
 
-    python -m tools.model.train --out .cache/demo-training --minutes 60
+    python -m tools.model.train --out .cache/demo-training --steps 6000
 
-resumes from the last checkpoint in ``--out``. It uses CUDA where there is one, else one CPU thread in bfloat16. Two
-auxiliary losses,
-dropped at export, teach what the boxes need long before the text does: each patch predicts its own mask and, if a
-mine's first pixel lies in it, that mine's box; so do the decoder's positions over the second picture.
+resumes from the last checkpoint in ``--out``; ``--stop-after`` ends one run early and leaves a checkpoint. It uses CUDA
+where there is one, else one CPU thread, in bfloat16. Chips may still be being drawn: new shards join as they appear.
+
+Two auxiliary losses, dropped at export, teach what the boxes need long before the text does: each patch predicts its
+own mask and, if a mine's first pixel lies in it, that mine's box; so do the decoder's positions over the second picture.
 """
 
 from __future__ import annotations
@@ -24,40 +25,61 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own convention)
 from torch import Tensor, nn
 
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
-from tools.model.answers import CHIP_SIZE, Box, boxes_answer, description_answer
+from tools.model.answers import CHIP_SIZE
 from tools.model.architecture import PRESETS, with_vocabulary
-from tools.model.dataset import Chips, load, shard_paths
+from tools.model.dataset import load, shard_paths
+from tools.model.lessons import ANSWER, load_lessons
 from tools.model.network import Network
-from tools.model.symmetry import in_raster_order, turned, turned_boxes
-from tools.model.tokenizer import IM_END, PAD, VOCABULARY, build_tokenizer, chat_text
-from tools.model.weights import save_safetensors
+from tools.model.symmetry import SYMMETRIES
+from tools.model.tokenizer import BOX_CLOSE, BOX_NEXT, IMAGE, PAD, VOCABULARY, build_tokenizer, chat_text
+from tools.model.weights import load_safetensors, save_safetensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-PROMPT_SHARES: Final = ((GROUNDING_HIGH_RECALL, 0.44), (GROUNDING_AS_TRAINED, 0.44), (DESCRIPTION, 0.12))
-LONGEST_ANSWER: Final = 12
-"""Boxes; the hundredth chip that has more is passed over, or its length would be the whole batch's."""
+GROUNDING_PROMPTS: Final = (GROUNDING_HIGH_RECALL, GROUNDING_AS_TRAINED)
+
+DECISION_WEIGHT: Final = 4.0
+"""Of the first token of an answer, which says whether there is a mine at all: one in a dozen tokens, and half of what
+counts."""
+
+GOING_ON_WEIGHT: Final = 2.0
+"""Of the token after a box, which says whether there is another one."""
 
 CELL: Final = CHIP_SIZE // 16
 """Pixels of a patch along an edge."""
 
 ANCHOR_PRIOR_LOGIT: Final = -5.0
 
-WARM_UP_STEPS: Final = 100
+WARM_UP_STEPS: Final = 200
 WEIGHT_DECAY: Final = 0.02
+
+FIRST_SHARDS: Final = 4
+"""Training waits for as many."""
+
+
+SECOND_PICTURE: Final = 4 + 66 + 1
+"""Position of its first token: four open the turn, then 64 and two marks for the first picture, one mark."""
+
+LOG_EVERY: Final = 10
+REFRESH_EVERY: Final = 100
+"""Steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one step learns from."""
+    """What one step learns from: one detection and one description of each chip."""
 
     pictures: Tensor
+    """Shape (chips, 2, 128, 128, 3), uint8."""
     ids: Tensor
-    prefix: int
-    """Positions before the answer."""
+    """Shape (2 chips, longest prefix + ANSWER): all detections, then all descriptions."""
+    prefix: Tensor
+    """Positions before the answer, shape (2 chips,)."""
+    weights: Tensor
+    """Of each answer token, shape (2 chips, ANSWER)."""
     masks: Tensor
     """Shape (chips, 16, 16, 64): the mask's pixels by patch."""
     anchors: Tensor
@@ -90,63 +112,106 @@ def _dense(predicted: Tensor, batch: Batch) -> Tensor:
     return F.binary_cross_entropy_with_logits(mask, batch.masks) * 4 + 0.1 * anchor_loss + 2 * corner_loss
 
 
+class Pool:
+    """All chips and what they teach, in the device's memory, growing while shards appear."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self._folder = folder
+        self._device = device
+        self._seen: set[Path] = set()
+        self._parts: list[tuple[Tensor, ...]] = []
+        self._arrays: tuple[Tensor, ...] = ()
+
+    def __len__(self) -> int:
+        """Return how many chips can be drawn."""
+        return len(self._arrays[0]) if self._arrays else 0
+
+    def refresh(self) -> None:
+        """Take in the shards that have appeared; wait while there are too few to begin with."""
+        while True:
+            new = [path for path in shard_paths(self._folder, "train") if path not in self._seen]
+            for path in new:
+                chips = load([path])
+                lessons = load_lessons(path)
+                arrays = (
+                    chips.pictures, chips.masks, lessons.grounding, lessons.description, lessons.boxes
+                )  # fmt: skip
+                self._parts.append(tuple(torch.from_numpy(a[lessons.usable]).to(self._device) for a in arrays))
+                self._seen.add(path)
+            if new:
+                self._arrays = tuple(torch.cat(columns) for columns in zip(*self._parts, strict=True))
+                self._parts = [self._arrays]
+            if len(self._seen) >= FIRST_SHARDS or shard_paths(self._folder, "train") == []:
+                return
+            time.sleep(1)
+
+    def draw(self, indices: Tensor, symmetry: int) -> tuple[Tensor, ...]:
+        """Return pictures, masks, detections, descriptions and boxes of some chips under one symmetry."""
+        pictures, masks, grounding, description, boxes = (array[indices] for array in self._arrays)
+        if symmetry & 4:
+            pictures, masks = pictures.transpose(2, 3), masks.transpose(1, 2)
+        if symmetry & 1:
+            pictures, masks = pictures.flip(3), masks.flip(2)
+        if symmetry & 2:
+            pictures, masks = pictures.flip(2), masks.flip(1)
+        return pictures, masks, grounding[:, symmetry], description[:, symmetry], boxes[:, symmetry]
+
+
 class Stream:
     """Endless batches of augmented chips."""
 
-    def __init__(self, chips: Chips, batch_size: int, seed: int, device: torch.device) -> None:
-        self._chips = chips
-        self._short = np.flatnonzero((chips.boxes[:, :, 0] >= 0).sum(axis=1) <= LONGEST_ANSWER)
+    def __init__(self, pool: Pool, batch_size: int, seed: int, device: torch.device) -> None:
+        if batch_size % SYMMETRIES:
+            raise ValueError(f"expected a batch of a multiple of {SYMMETRIES}, got {batch_size}")
+        self._pool = pool
         self._size = batch_size
-        self._rng = np.random.default_rng(seed)
         self._device = device
-        self._tokenizer = build_tokenizer()
-        self._prefixes = {prompt: self.encode(chat_text(prompt)) for prompt, _ in PROMPT_SHARES}
+        self._random = torch.Generator(device).manual_seed(seed)
+        tokenizer = build_tokenizer()
 
-    def encode(self, text: str) -> list[int]:
-        """Tokenise without adding anything."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        def encode(text: str) -> list[int]:
+            return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+        prefixes = [encode(chat_text(prompt)) for prompt in (*GROUNDING_PROMPTS, DESCRIPTION)]
+        if [place for place, token in enumerate(prefixes[0]) if token == IMAGE][64] != SECOND_PICTURE:
+            raise ValueError(f"expected the second picture at position {SECOND_PICTURE} of the prompt")
+        self._lengths = torch.tensor([len(prefix) for prefix in prefixes], device=device)
+        longest = max(len(prefix) for prefix in prefixes)
+        self._prefixes = torch.full((len(prefixes), longest + ANSWER), PAD, device=device)
+        for row, prefix in zip(self._prefixes, prefixes, strict=True):
+            row[: len(prefix)] = torch.tensor(prefix, device=device)
+        self._going_on = torch.tensor([encode(BOX_NEXT)[0], encode(BOX_CLOSE)[0]], device=device)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield for ever. Each batch has one prompt, so that prefixes need no padding."""
-        prompts = [prompt for prompt, _ in PROMPT_SHARES]
-        shares = [share for _, share in PROMPT_SHARES]
+        """Yield for ever."""
         while True:
-            prompt = prompts[self._rng.choice(len(prompts), p=shares)]
-            yield self._collate(prompt, [self._example(prompt) for _ in range(self._size)])
+            indices = torch.randint(len(self._pool), (self._size,), generator=self._random, device=self._device)
+            parts = [self._pool.draw(part, symmetry) for symmetry, part in enumerate(indices.chunk(SYMMETRIES))]
+            yield self._collate(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def _example(self, prompt: str) -> tuple[tuple[int, int, list[tuple[int, Box]]], list[int]]:
-        index, symmetry = int(self._rng.choice(self._short)), int(self._rng.integers(8))
-        raw = self._chips.boxes[index]
-        _, mask = turned(self._chips.pictures[index, :, :1, :1], self._chips.masks[index], symmetry)
-        ordered = in_raster_order(turned_boxes(raw[raw[:, 0] >= 0], symmetry), mask)
-        boxes = [box for _, box in ordered]
-        answer = description_answer(boxes) if prompt == DESCRIPTION else boxes_answer(boxes)
-        return (index, symmetry, ordered), [*self.encode(answer), IM_END]
-
-    def _collate(self, prompt: str, examples: list[tuple[tuple[int, int, list[tuple[int, Box]]], list[int]]]) -> Batch:
-        prefix = self._prefixes[prompt]
-        longest = max(len(answer) for _, answer in examples)
-        ids = np.full((len(examples), len(prefix) + longest), PAD, dtype=np.int64)
-        ids[:, : len(prefix)] = prefix
-        pictures = np.empty((len(examples), 2, CHIP_SIZE, CHIP_SIZE, 3), dtype=np.uint8)
-        masks = np.empty((len(examples), CHIP_SIZE, CHIP_SIZE), dtype=np.float32)
-        anchors = np.zeros((len(examples), 16, 16), dtype=np.float32)
-        corners = np.zeros((len(examples), 16, 16, 4), dtype=np.float32)
-        for row, ((index, symmetry, ordered), answer) in enumerate(examples):
-            ids[row, len(prefix) : len(prefix) + len(answer)] = answer
-            pictures[row], masks[row] = turned(self._chips.pictures[index], self._chips.masks[index], symmetry)
-            for first, box in reversed(ordered):
-                anchors[row, box[1] // CELL, first // CELL] = 1
-                corners[row, box[1] // CELL, first // CELL] = np.array(box) / CHIP_SIZE
-        cells = masks.reshape(-1, 16, CELL, 16, CELL).swapaxes(2, 3).reshape(-1, 16, 16, CELL**2)
-        move = {"device": self._device, "non_blocking": True}
+    def _collate(self, pictures: Tensor, masks: Tensor, grounding: Tensor, description: Tensor, boxes: Tensor) -> Batch:
+        chips = len(masks)
+        modes = torch.randint(len(GROUNDING_PROMPTS), (chips,), generator=self._random, device=self._device)
+        prompts = torch.cat([modes, torch.full_like(modes, len(GROUNDING_PROMPTS))])
+        answers = torch.cat([grounding, description]).long()
+        ids, prefix = self._prefixes[prompts], self._lengths[prompts]
+        places = prefix[:, None] + torch.arange(ANSWER, device=self._device)
+        ids = ids.scatter(1, places, answers)
+        weights = (answers != PAD).float()
+        weights[:, 0] = DECISION_WEIGHT
+        weights[torch.isin(answers, self._going_on)] = GOING_ON_WEIGHT
+        anchors = torch.zeros(chips, 16, 16, device=self._device)
+        corners = torch.zeros(chips, 16, 16, 4, device=self._device)
+        # Last boxes first: where two share a patch, the first one stays.
+        for place in reversed(range(boxes.shape[1])):
+            box = boxes[:, place].long()
+            rows = (box[:, 0] >= 0).nonzero()[:, 0]
+            where = (rows, box[rows, 1] // CELL, box[rows, 4] // CELL)
+            anchors[where] = 1
+            corners[where] = box[rows, :4].float() / CHIP_SIZE
+        cells = masks.float().view(chips, 16, CELL, 16, CELL).transpose(2, 3).reshape(chips, 16, 16, CELL**2)
         return Batch(
-            pictures=torch.from_numpy(pictures).to(**move),
-            ids=torch.from_numpy(ids).to(**move),
-            prefix=len(prefix),
-            masks=torch.from_numpy(cells).to(**move),
-            anchors=torch.from_numpy(anchors).to(**move),
-            corners=torch.from_numpy(corners).to(**move),
+            pictures=pictures, ids=ids, prefix=prefix, weights=weights, masks=cells, anchors=anchors, corners=corners
         )
 
 
@@ -180,6 +245,8 @@ class Trainer:
             torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY),
         ]
         self.step_number = 0
+        # Most of the work is arithmetic on single values, which a compiler merges.
+        self._losses = torch.compile(self._forward, dynamic=False) if device.type == "cuda" else self._forward
         self._synchronise()
 
     def _synchronise(self) -> None:
@@ -195,15 +262,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate
         network, auxiliary = self._working["network"], self._working["auxiliary"]
-        features, image_tokens = network.see(batch.pictures)
-        hidden, kept = network.read(image_tokens, batch.ids[:, :-1], keep_after=self._keep_after)
-        logits = network.logits(hidden[:, batch.prefix - 1 :]).float()
-        text_loss = F.cross_entropy(
-            logits.flatten(0, 1), batch.ids[:, batch.prefix :].flatten(), ignore_index=PAD, label_smoothing=0.0
-        )
-        # The second picture's positions have seen both pictures; 3 tokens open the turn, then 66 + 1 for each picture.
-        second = (batch.ids[0] == network.architecture.image_token).nonzero()[64, 0]
-        dense_loss = auxiliary.loss(features, kept[:, second : second + 64], batch)
+        text_loss, dense_loss = self._losses(network, auxiliary, batch)
         # Once boxes come out right, what is left to learn is the text's: the scaffold fades, but stays.
         (text_loss + (0.2 + 0.8 * (1 - progress)) * dense_loss).backward()
         masters = list(self.master.parameters())
@@ -215,11 +274,34 @@ class Trainer:
             optimizer.step()
         self._synchronise()
         self.step_number += 1
+        if self.step_number % LOG_EVERY:
+            return {}
         return {"text": text_loss.item(), "dense": dense_loss.item(), "gradient": norm.item(), "rate": rate}
+
+    def _forward(self, network: Network, auxiliary: Auxiliary, batch: Batch) -> tuple[Tensor, Tensor]:
+        chips = len(batch.pictures)
+        features, image_tokens = network.see(batch.pictures)
+        # Both texts of a chip read the same pictures.
+        hidden, kept = network.read(image_tokens.repeat(2, 1, 1), batch.ids[:, :-1], keep_after=self._keep_after)
+        before = (batch.prefix[:, None] - 1 + torch.arange(ANSWER, device=hidden.device)).unsqueeze(-1)
+        hidden = hidden.gather(1, before.expand(-1, -1, hidden.shape[-1]))
+        answers = batch.ids.gather(1, before[..., 0] + 1)
+        logits = network.logits(hidden).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), answers.flatten(), reduction="none").view_as(batch.weights)
+        text_loss = (losses * batch.weights).sum() / batch.weights.sum()
+        # The second picture's positions have seen both pictures.
+        second = SECOND_PICTURE
+        return text_loss, auxiliary.loss(features, kept[:chips, second : second + 64], batch)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the network's weights under Hugging Face's names."""
         return {name: value.detach().cpu().float().numpy() for name, value in self.master["network"].named_parameters()}
+
+    def begin_with(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take trained weights over; what only training has starts anew."""
+        state = {name: torch.from_numpy(weights[name].copy()) for name in weights}
+        self.master["network"].load_state_dict(state, strict=True)
+        self._synchronise()
 
     def state(self) -> dict[str, object]:
         """Return all that a resumed run needs."""
@@ -253,13 +335,16 @@ def _initialise(module: nn.Module) -> None:
 
 
 def main() -> None:
-    """Train until the minutes are over; write checkpoints, weights and a log."""
+    """Train until the schedule or this run's time is over; write checkpoints, weights and a log."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="demo", choices=PRESETS)
     parser.add_argument("--chips", type=Path, default=Path(".cache/demo-chips"))
     parser.add_argument("--out", type=Path, default=Path(".cache/demo-training"))
-    parser.add_argument("--minutes", type=float, default=60, help="length of the whole schedule, resumed runs included")
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=6000, help="length of the whole schedule, resumed runs included")
+    parser.add_argument("--minutes", type=float, help="length of the whole schedule by the clock, instead of by steps")
+    parser.add_argument("--start-from", type=Path, help="weights to begin with, where there is no checkpoint")
+    parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="end this run early")
+    parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
@@ -268,41 +353,56 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    chips = load(shard_paths(options.chips, "train"))
     trainer = Trainer(options.preset, device, options.rate, options.seed)
     checkpoint, spent = options.out / "checkpoint.pt", 0.0
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         trainer.restore(saved["trainer"])
         spent = saved["spent"]
-    print(
-        f"{len(chips)} chips, {sum(w.size for w in trainer.weights().values()) / 1e6:.2f} M parameters, {device}",
-        flush=True,
-    )
-    stream = Stream(chips, options.batch, options.seed + 1000 * trainer.step_number, device).batches()
+    elif options.start_from:
+        trainer.begin_with(load_safetensors(options.start_from))
+    pool = Pool(options.chips, device)
+    pool.refresh()
+    if len(pool) == 0:
+        parser.error(f"expected shards of chips in {options.chips}: run python -m tools.model.dataset first")
+    parameters = sum(w.size for w in trainer.weights().values())
+    print(f"{len(pool)} chips, {parameters / 1e6:.2f} M parameters, {device}, step {trainer.step_number}", flush=True)
+    stream = Stream(pool, options.batch, options.seed + 1000 * trainer.step_number, device).batches()
+    # The first step compiles, which the clock leaves out.
+    trainer.step(next(stream), 0)
     started = last_saved = time.monotonic()
     with (options.out / "log.jsonl").open("a", encoding="utf-8") as log:
         while True:
-            elapsed = spent + time.monotonic() - started
-            progress = elapsed / (60 * options.minutes)
-            if progress < 1:
-                figures = trainer.step(next(stream), progress)
-                if trainer.step_number % 10 == 0:
-                    line = {
-                        "step": trainer.step_number,
-                        "seconds": round(elapsed),
-                        **{k: round(v, 5) for k, v in figures.items()},
-                    }
-                    log.write(json.dumps(line) + "\n")
-                    log.flush()
-            if progress >= 1 or time.monotonic() - last_saved > 60 * options.checkpoint_minutes:
-                last_saved = time.monotonic()
-                partial = checkpoint.with_suffix(".partial")
-                torch.save({"trainer": trainer.state(), "spent": elapsed}, partial)
-                partial.rename(checkpoint)
-                save_safetensors(trainer.weights(), options.out / "weights.safetensors")
-            if progress >= 1:
+            now = time.monotonic()
+            done = (spent + now - started) / (60 * options.minutes) if options.minutes else None
+            progress = trainer.step_number / options.steps if done is None else done
+            if progress >= 1 or now - started > 60 * options.stop_after:
                 break
+            if now - last_saved > 60 * options.checkpoint_minutes:
+                _save(trainer, checkpoint, spent + now - started)
+                last_saved = now
+            figures = trainer.step(next(stream), progress)
+            if figures:
+                entry = {
+                    "step": trainer.step_number,
+                    "seconds": round(spent + time.monotonic() - started),
+                    "chips": len(pool),
+                    **{name: round(value, 5) for name, value in figures.items()},
+                }
+                log.write(json.dumps(entry) + "\n")
+                log.flush()
+                if trainer.step_number % REFRESH_EVERY == 0:
+                    print(json.dumps(entry), flush=True)
+            if trainer.step_number % REFRESH_EVERY == 0:
+                pool.refresh()
+    _save(trainer, checkpoint, spent + time.monotonic() - started)
+
+
+def _save(trainer: Trainer, checkpoint: Path, spent: float) -> None:
+    partial = checkpoint.with_suffix(".partial")
+    torch.save({"trainer": trainer.state(), "spent": spent}, partial)
+    partial.rename(checkpoint)
+    save_safetensors(trainer.weights(), checkpoint.with_name("weights.safetensors"))
 
 
 if __name__ == "__main__":
