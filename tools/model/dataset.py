@@ -133,15 +133,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(".cache/demo-chips"))
     parser.add_argument("--train", type=int, default=32, help=f"training shards of {SHARD} chips")
+    parser.add_argument("--skip", type=int, default=0, help="training shards to leave out before those")
     parser.add_argument("--validation", type=int, default=1)
     parser.add_argument("--test", type=int, default=1)
     parser.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 1) - 1))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    skipped = {"validation": 0, "test": 0, "train": options.skip}
     wanted = [
         (options.out / f"{split}-{number:04d}.npz", FIRST_SEED[split] + number * SHARD)
         for split in ("validation", "test", "train")
-        for number in range(getattr(options, split))
+        for number in range(skipped[split], skipped[split] + getattr(options, split))
     ]
     with ProcessPoolExecutor(options.processes) as pool:
         written = [pool.submit(_write_shard, path, first) for path, first in wanted if not path.exists()]

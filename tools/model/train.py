@@ -25,7 +25,7 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own convention)
 from torch import Tensor, nn
 
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
-from tools.model.answers import CHIP_SIZE
+from tools.model.answers import CHIP_SIZE, MAX_BOXES, site_number
 from tools.model.architecture import PRESETS, with_vocabulary
 from tools.model.dataset import load, shard_paths
 from tools.model.lessons import ANSWER, load_lessons
@@ -46,7 +46,7 @@ DECISION_WEIGHT: Final = 4.0
 counts."""
 
 GOING_ON_WEIGHT: Final = 2.0
-"""Of the token after a box, which says whether there is another one."""
+"""Of the token after a box or a described site, which says whether there is another one."""
 
 CELL: Final = CHIP_SIZE // 16
 """Pixels of a patch along an edge."""
@@ -180,7 +180,8 @@ class Stream:
         self._prefixes = torch.full((len(prefixes), longest + ANSWER), PAD, device=device)
         for row, prefix in zip(self._prefixes, prefixes, strict=True):
             row[: len(prefix)] = torch.tensor(prefix, device=device)
-        self._going_on = torch.tensor([encode(BOX_NEXT)[0], encode(BOX_CLOSE)[0]], device=device)
+        going_on = [BOX_NEXT, BOX_CLOSE, *(site_number(n) for n in range(2, MAX_BOXES + 1)), *map(str, range(1, 10))]
+        self._going_on = torch.tensor([encode(text)[0] for text in going_on], device=device)
 
     def batches(self) -> Iterator[Batch]:
         """Yield for ever."""
