@@ -9,7 +9,16 @@ import pytest
 
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
 from tools.landscape import mask_boxes
-from tools.model.answers import NO_MINING, boxes_answer, coordinate, description_answer, place, size_class, union_ha
+from tools.model.answers import (
+    NO_MINING,
+    boxes_answer,
+    coordinate,
+    described_count,
+    description_answer,
+    place,
+    size_class,
+    union_ha,
+)
 from tools.model.architecture import PRESETS
 from tools.model.pixels import WINDOW, enlargement, normalised, patches
 from tools.model.symmetry import in_raster_order, turned, turned_boxes
@@ -62,14 +71,17 @@ def test_special_tokens_lie_where_the_processor_expects_them(tokenizer):
     assert ids(tokenizer, chat_text("x")).count(IMAGE) == 128
 
 
-def test_descriptions_agree_with_their_boxes():
+def test_descriptions_agree_with_their_boxes(tokenizer):
     assert description_answer([]) == NO_MINING
     one = description_answer([(0, 0, 10, 10)])
-    assert one == "1 suspected mining site, medium, in the north-west. Its box covers about 1 ha."
+    assert one == "Site 1: medium, north-west. 1 suspected mining site in all. Its box covers about 1 ha."
     several = description_answer([(0, 100, 60, 128), (5, 99, 10, 104), (110, 120, 128, 128)])
-    assert several.startswith(
-        "3 suspected mining sites: 1 large, 1 medium, 1 small. Centred in the south-west, scattered."
+    assert several == (
+        "Site 1: large, south-west. Site 2: small, south-west. Site 3: medium, south-east. "
+        "3 suspected mining sites in all, scattered. Their boxes cover about 18 ha."
     )
+    assert [described_count(text) for text in (NO_MINING, one, several, "Something else.")] == [0, 1, 3, None]
+    assert len(ids(tokenizer, several)) == 9
 
 
 def test_area_is_that_of_the_union():

@@ -232,7 +232,7 @@ DEMO: Final = Architecture(
         kinds=("conv", "full_attention", "conv", "full_attention", "conv", "full_attention"),
         heads=8,
         key_value_heads=4,
-        positions=2048,
+        positions=1024,
     ),
     projector_hidden=512,
 )

@@ -157,7 +157,7 @@ def tokenizer_config() -> dict[str, Any]:
         "image_thumbnail": "<|img_thumbnail|>",
         "clean_up_tokenization_spaces": False,
         "spaces_between_special_tokens": False,
-        "model_max_length": 2048,
+        "model_max_length": 1024,
         "chat_template": CHAT_TEMPLATE,
     }
 
