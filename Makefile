@@ -42,7 +42,7 @@ test: setup $(VENV)/.installed-test ## install what the tests need, a browser in
 	@echo "JavaScript tests"
 	@node --test $(JS_TESTS)
 	@echo "Python, contract and browser tests"
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 check: vendor $(VENV)/.installed-test $(VENV)/.installed-check ## linters, types, generated files
 	@$(PY) -m ruff check .

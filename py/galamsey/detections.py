@@ -36,7 +36,8 @@ _BLANK: Final = " \t\r\n"
 
 _EMPTY_ANSWER: Final = re.compile(
     r"[^\[\]{}]*\[\s*\][\s`.\"']*"  # words, then the list
-    r"|[\s`]*(?:json)?\s*\[\s*\][^\[\]{}]*"  # the list, then words
+    r"|[\s`]*(?:json)?\s*\[\s*\][^\[\]{}]*",  # the list, then words
+    re.ASCII,  # a line separator of Unicode is no blank of JSON
 )
 """Where ``[]`` means that there is nothing: it begins or ends the answer, and no other bracket stands in it. Inside
 garbage, a repeated prompt or a broken box, ``[]`` is no finding."""

@@ -304,7 +304,7 @@ def test_a_real_catalogue_is_asked_only_after_a_click_and_page_by_page(
     assert len(bodies) == 1 + -(-len(items) // 4)
 
 
-def test_a_model_that_cannot_be_fetched_says_why_and_the_demo_model_comes_back(
+def test_a_model_that_cannot_be_fetched_says_why_and_the_demo_model_stays(
     wasm_browser: Browser, open_page: Open, watch: Watch
 ) -> None:
     asked: list[str] = []
@@ -323,10 +323,12 @@ def test_a_model_that_cannot_be_fetched_says_why_and_the_demo_model_comes_back(
     page.locator("#open-model").click()
     page.locator("#models input[value='full']").check()
     page.locator("#load-model").click()
-    expect(page.locator("#model-state")).to_have_attribute("data-stage", "failed", timeout=START_MS)
-    expect(page.locator("#model-detail")).to_contain_text("samwell/galamsey-v9-e3-onnx")
-    expect(page.locator("#model-detail")).to_contain_text("404")
-    assert all(url.startswith("https://huggingface.co/samwell/galamsey-v9-e3-onnx/resolve/main/") for url in asked)
+    expect(page.locator("#job-line")).to_have_text("galamsey-v9-e3: stopped", timeout=START_MS)
+    expect(page.locator("#job-detail")).to_contain_text("samwell/galamsey-v9-e3-onnx/resolve/main/config.json")
+    expect(page.locator("#job-detail")).to_contain_text("its host has none")
+    expect(page.locator("#job-resume")).to_be_visible()
+    assert all(url.startswith("https://huggingface.co/") and "samwell/galamsey-v9-e3-onnx" in url for url in asked)
+    expect(page.locator("#model-state")).to_have_attribute("data-stage", "ready")
+    expect(page.locator("#model-name")).to_have_text("Demo model")
     page.locator("#models input[value='demo']").check()
-    page.locator("#load-model").click()
-    expect(page.locator("#model-state")).to_have_attribute("data-stage", "ready", timeout=START_MS)
+    expect(page.locator("#load-model")).to_have_text("Loaded")
