@@ -11,11 +11,13 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from galamsey.browser.files import read_bands
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
+from galamsey.browser.own import OwnHandlers, OwnView
 from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.view import View
 from galamsey.browser.window import (
@@ -30,11 +32,20 @@ from galamsey.browser.window import (
     replace_fragment,
 )
 from galamsey.coordinates import parse_coordinate
-from galamsey.errors import CatalogueError, CoordinateError, EngineError, GalamseyError, StorageError, UnreachableError
+from galamsey.errors import (
+    CatalogueError,
+    CoordinateError,
+    EngineError,
+    GalamseyError,
+    ImageFileError,
+    StorageError,
+    UnreachableError,
+)
 from galamsey.geo import Point
 from galamsey.links import read_link, write_link
 from galamsey.models import DEMO, FULL, MODELS, after_failure, plans
-from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse
+from galamsey.ownimage import OwnChip, OwnSource, stand_in_catalogue
+from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse, analyse_own
 from galamsey.places import Place, find_places, read_places
 from galamsey.prompts import SENSITIVITIES
 from galamsey.protocol import read_progress
@@ -54,6 +65,7 @@ from galamsey.state import (
     ModelStarting,
     ModelTransferred,
     NoticeGiven,
+    OwnChanged,
     RunCancelled,
     RunEnded,
     RunFailed,
@@ -174,6 +186,7 @@ class App:
                 select_site=self.select_site,
             ),
         )
+        self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
         self._services = Services(
             search=self._find_scenes,
             read_header=read_header,
@@ -187,6 +200,7 @@ class App:
         """Fold an event and show what it changed."""
         self.state = update(self.state, event)
         self._view.render(self.state)
+        self._own_view.render(self.state)
 
     def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, keep it, and let its unexpected end be seen."""
@@ -289,17 +303,21 @@ class App:
             self._map.fly_to(point.lon, point.lat, CLOSE_ZOOM)
 
     def analyse_at(self, lon: float, lat: float) -> None:
-        """Start a run at a place; a run under way is cancelled."""
-        self._analyse(Point(float(lon), float(lat)))
+        """Start a run at a place; a run under way is cancelled. An open own image goes before all catalogues."""
+        point = Point(float(lon), float(lat))
+        if self.state.own is not None:
+            try:
+                self.analyse_own_chip(self.state.own.chip_at(point))
+            except ImageFileError as error:
+                text = f"{str(error)[:1].upper()}{str(error)[1:]}. Close the file to look at other imagery."
+                self.dispatch(NoticeGiven(text=text))
+            return
+        self._analyse(point)
 
     def _analyse(
         self, point: Point, *, day: date | None = None, median: bool = False, offered: tuple[Day, ...] = ()
     ) -> None:
         settings = self.state.settings
-        for task in (self._run_task, self._survey_task):
-            if task is not None:
-                task.cancel()
-        self._run_count += 1
         request = Request(
             point=point,
             catalogue=settings.catalogue,
@@ -309,11 +327,48 @@ class App:
             median=median,
             offered=offered,
         )
+        self._begin(request)
+        replace_fragment(write_link(point, settings, day=day, median=median))
+
+    def analyse_own_chip(self, chip: OwnChip) -> None:
+        """Start a run over a chip of the open image; a run under way is cancelled."""
+        settings = self.state.settings
+        self._begin(
+            Request(
+                point=chip.point,
+                catalogue=stand_in_catalogue(chip.image),
+                period=settings.period,
+                sensitivity=settings.sensitivity,
+                own=chip,
+            ),
+        )
+        replace_fragment("")  # no link can open a file
+
+    def change_own(self, source: OwnSource | None) -> None:
+        """Take over the open image: opened, adjusted, or closed with None."""
+        before = self.state.own
+        if source is None and self._run_task is not None and self.state.run and self.state.run.request.own:
+            self.cancel()
+        self.dispatch(OwnChanged(own=source))
+        if self._map is not None:
+            ring = () if source is None else source.ring
+            self._map.show_footprint(ring or None)
+            if ring and before is None:
+                lons, lats = zip(*ring, strict=True)
+                self._map.fit(min(lons), min(lats), max(lons), max(lats))
+
+    def _begin(self, request: Request) -> None:
+        for task in (self._run_task, self._survey_task):
+            if task is not None:
+                task.cancel()
+        self._run_count += 1
         if self._map is not None:
             self._map.clear_result()
-            self._bring_into_view(point)
+            if self.state.own is not None and self.state.own.ring:
+                self._map.show_footprint(self.state.own.ring)
+            if request.point is not None:
+                self._bring_into_view(request.point)
         self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
-        replace_fragment(write_link(point, settings, day=day, median=median))
         self._run_task = self.own(self._run(self._run_count, request))
 
     def _bring_into_view(self, point: Point) -> None:
@@ -326,17 +381,21 @@ class App:
 
     def retry(self) -> None:
         """Run again at the same place with the settings of now."""
-        if self.state.run is not None:
-            request = self.state.run.request
-            self._analyse(request.point, day=request.day, median=request.median)
+        if self.state.run is None:
+            return
+        request = self.state.run.request
+        if request.own is not None:
+            self.analyse_own_chip(request.own)
+        else:
+            self._analyse(request.place, day=request.day, median=request.median)
 
     def pick_day(self, choice: str) -> None:
         """Run again at the same place on the day of the person's choice; the days on offer are known."""
         run = self.state.run
-        if run is None:
+        if run is None or run.request.own is not None:
             return
         day = None if choice in {"best", "median"} else date.fromisoformat(choice)
-        self._analyse(run.request.point, day=day, median=choice == "median", offered=run.days)
+        self._analyse(run.request.place, day=day, median=choice == "median", offered=run.days)
 
     def survey_days(self) -> None:
         """Look at the days on offer while nothing else is read, if their list is open."""
@@ -344,7 +403,7 @@ class App:
         if run is None or not run.stage.ended or not run.days or not self._view.days_open:
             return
         if self._survey_task is None or self._survey_task.done():
-            self._survey_task = self.own(self._survey(run.run_id, run.request.point, run.days[:SURVEY_DAYS]))
+            self._survey_task = self.own(self._survey(run.run_id, run.request.place, run.days[:SURVEY_DAYS]))
 
     def cancel(self) -> None:
         """End the run under way."""
@@ -358,7 +417,8 @@ class App:
         if run is None:
             return
         point = run.request.point
-        name = f"suspected-{point.lat:.5f}_{point.lon:.5f}-{run.started:%Y%m%dT%H%M%SZ}.json"
+        where = "own-file" if point is None else f"{point.lat:.5f}_{point.lon:.5f}"
+        name = f"suspected-{where}-{run.started:%Y%m%dT%H%M%SZ}.json"
         self._view.offer_file(name, "application/json", json.dumps(run_record(run), indent=1, ensure_ascii=False))
 
     def select_site(self, number: int | None) -> None:
@@ -452,7 +512,10 @@ class App:
             self._show_on_map(run_id, step)
 
         try:
-            await analyse(request, self._services, report)
+            if request.own is None:
+                await analyse(request, self._services, report)
+            else:
+                await analyse_own(request, read_bands, self._services, report)
         except EngineError as error:
             self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=str(error)))
             self._recover()
@@ -482,13 +545,14 @@ class App:
             return
         if run.ring:
             self._map.show_chip(list(run.ring), working=not run.stage.ended)
-        if isinstance(step, ChipComposed):
+        if isinstance(step, ChipComposed) and run.ring:
             self._map.show_composite(step.rgb.pixels, list(run.ring)[:4])
         if isinstance(step, SitesFound) or run.sites:
             self._map.show_sites(
                 [
                     {"number": site.number, "ring": list(site.ring), "label": site.label, "change": "new"}
                     for site in run.sites
+                    if site.ring
                 ],
             )
 

@@ -83,8 +83,9 @@ class Chip:
     """The patch of ground that is analysed."""
 
     grid: Grid
-    dn: NDArray[np.uint16]
-    """Digital numbers, shape (bands, height, width) in the order of ``BANDS``, 20 m bands repeated to 10 m."""
+    dn: NDArray[np.generic]
+    """Digital numbers, shape (bands, height, width) in the order of ``BANDS``, 20 m bands repeated to 10 m: uint16 from
+    a scene, floats where an own file has them."""
     valid: NDArray[np.bool_]
     """True where every band holds a plausible value, shape (height, width)."""
     obscured: NDArray[np.bool_]
@@ -162,7 +163,7 @@ def obscured_mask(scl: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 
 def choose_offset(
-    baseline: tuple[int, int], dn: NDArray[np.uint16], valid: NDArray[np.bool_], *, said_applied: bool | None
+    baseline: tuple[int, int], dn: NDArray[np.generic], valid: NDArray[np.bool_], *, said_applied: bool | None
 ) -> OffsetRule:
     """Decide which offset the digital numbers still carry.
 
@@ -174,7 +175,7 @@ def choose_offset(
     if baseline < OFFSET_BASELINE:
         return OffsetRule(offset=0, reason=f"baseline {version} has no offset")
     values = dn[:, valid]
-    dark = float((values < BOA_OFFSET).mean()) if values.size else 0.0
+    dark = float(np.less(values, BOA_OFFSET).mean()) if values.size else 0.0
     if dark > DARK_SHARE:
         word = {True: "as the catalogue says", False: "against the catalogue's word", None: "unsaid by the catalogue"}
         return OffsetRule(

@@ -59,3 +59,7 @@ class EngineError(GalamseyError):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class ImageFileError(GalamseyError):
+    """An own file cannot be used: not an image that can be read here, damaged, or unsafe."""

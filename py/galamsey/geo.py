@@ -23,6 +23,12 @@ UTM_NORTH_EPSG = 32600
 
 UTM_SOUTH_EPSG = 32700
 
+NO_CRS = 0
+"""Stands in place of an EPSG code where metres are known and the place on the ground is not."""
+
+PIXELS = -1
+"""Stands in place of an EPSG code where even the size of a pixel is unknown: metres are then pixels."""
+
 MAX_LON = 180.0
 UTM_MIN_LAT, UTM_MAX_LAT = -80.0, 84.0
 
@@ -56,7 +62,7 @@ class Grid:
     """A north-up raster's place on the ground."""
 
     epsg: int
-    """CRS: a UTM zone on WGS 84, 326xx north or 327xx south."""
+    """CRS: a UTM zone on WGS 84, 326xx north or 327xx south; ``NO_CRS`` or ``PIXELS`` for a file without one."""
     origin: PointXY
     """Outer corner of the upper left pixel, metres."""
     gsd_m: float
@@ -65,6 +71,16 @@ class Grid:
     """Columns."""
     height: int
     """Rows."""
+
+    @property
+    def placed(self) -> bool:
+        """Say whether the grid has a place on the ground."""
+        return self.epsg > 0
+
+    @property
+    def measured(self) -> bool:
+        """Say whether the size of its pixels is known."""
+        return self.epsg != PIXELS
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -122,7 +138,13 @@ def utm_epsg(point: Point) -> int:
     return (UTM_NORTH_EPSG if point.lat >= 0 else UTM_SOUTH_EPSG) + int(zone)
 
 
-def _zone(epsg: int) -> tuple[int, bool]:
+def is_utm(epsg: int) -> bool:
+    """Say whether a code is that of a UTM zone on WGS 84."""
+    return any(1 <= epsg - base <= 60 for base in (UTM_NORTH_EPSG, UTM_SOUTH_EPSG))  # noqa: PLR2004 - sixty zones
+
+
+def utm_zone(epsg: int) -> tuple[int, bool]:
+    """Return the number of a UTM zone and whether it is a northern one; raises CoordinateError for another CRS."""
     for base, northern in ((UTM_NORTH_EPSG, True), (UTM_SOUTH_EPSG, False)):
         if 1 <= epsg - base <= 60:  # noqa: PLR2004 - there are sixty zones
             return epsg - base, northern
@@ -131,14 +153,14 @@ def _zone(epsg: int) -> tuple[int, bool]:
 
 def to_utm(point: Point, epsg: int) -> PointXY:
     """Project a point into a UTM zone, which need not be the point's own (a scene overlaps its neighbour's zone)."""
-    zone, northern = _zone(epsg)
+    zone, northern = utm_zone(epsg)
     x, y, _, _ = utm.from_latlon(point.lat, point.lon, force_zone_number=zone, force_northern=northern)
     return PointXY(float(x), float(y))
 
 
 def to_lonlat(xy: PointXY, epsg: int) -> Point:
     """Bring a UTM position back to degrees."""
-    zone, northern = _zone(epsg)
+    zone, northern = utm_zone(epsg)
     lat, lon = utm.to_latlon(xy.x, xy.y, zone, northern=northern, strict=False)
     return Point(float(lon), float(lat))
 
@@ -155,8 +177,8 @@ def between_zones(
     """Bring positions in one UTM zone, metres, to another zone's metres."""
     if epsg == other_epsg:
         return x, y
-    zone, northern = _zone(epsg)
-    other_zone, other_northern = _zone(other_epsg)
+    zone, northern = utm_zone(epsg)
+    other_zone, other_northern = utm_zone(other_epsg)
     lat, lon = utm.to_latlon(x, y, zone, northern=northern, strict=False)
     other_x, other_y, _, _ = utm.from_latlon(lat, lon, force_zone_number=other_zone, force_northern=other_northern)
     return np.asarray(other_x, dtype=np.float64), np.asarray(other_y, dtype=np.float64)

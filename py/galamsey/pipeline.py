@@ -15,6 +15,7 @@ from galamsey.drafts import description, detection
 from galamsey.errors import ModelOutputError, NoSceneError, NoUsableImageError, RasterError, UnreachableError
 from galamsey.geo import ring_lonlat
 from galamsey.imagery import Look, Reading, read_chip
+from galamsey.ownimage import compose_own
 from galamsey.protocol import Answered, Grown
 from galamsey.scenes import SceneQuery, format_date
 from galamsey.sites import Site, locate, union_area_ha
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from galamsey.chips import Raster, RasterHeader
     from galamsey.drafts import Question
     from galamsey.geo import Grid, Point, Window
+    from galamsey.ownimage import OwnChip, ReadBands
     from galamsey.prompts import Sensitivity
     from galamsey.protocol import Answer
     from galamsey.scenes import Catalogue, Period, Scene
@@ -54,7 +56,8 @@ class Services:
 class Request:
     """What the person asked for."""
 
-    point: Point
+    point: Point | None
+    """None for an own image that has no place on the ground."""
     catalogue: Catalogue
     period: Period
     sensitivity: Sensitivity
@@ -64,6 +67,15 @@ class Request:
     """Make the chip of several dates instead of one."""
     offered: tuple[Day, ...] = ()
     """Days known from an earlier run at the same place; the catalogue is asked where there are none."""
+    own: OwnChip | None = None
+    """The chip of an own image; the catalogue then only stands for it, and the period means nothing."""
+
+    @property
+    def place(self) -> Point:
+        """The point, where there is one; raises ValueError where there is none."""
+        if self.point is None:
+            raise ValueError("expected a request for a place on the ground")
+        return self.point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +138,8 @@ class SitesFound:
     """The detection is complete; no sites is a valid finding."""
 
     sites: tuple[Site, ...]
-    union_ha: float
+    union_ha: float | None
+    """None where the size of a pixel is unknown."""
     suppressed: int
     """Boxes that lay inside others."""
     parsed: ParsedAnswer
@@ -177,13 +190,16 @@ Step: TypeAlias = (
 )
 
 
-class _Stopwatch:
+class Stopwatch:
+    """Reports how long each stage of a run took."""
+
     def __init__(self, seconds: Callable[[], float], report: Callable[[Step], None]) -> None:
         self._seconds = seconds
         self._report = report
         self._start = seconds()
 
     def lap(self, stage: str) -> None:
+        """Report the time since the last lap as that of a stage."""
         now = self._seconds()
         self._report(StageTimed(stage=stage, ms=1000 * (now - self._start)))
         self._start = now
@@ -195,17 +211,28 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
     Raises the expected errors of each stage (see ``errors``) except an unreadable list of boxes, which is a step: the
     pictures and the prose stand on their own. Cancelling the task ends the run at its next wait.
     """
-    watch = _Stopwatch(services.seconds, report)
-    report(ChipOutlined(grid=provisional_grid(request.point)))
+    watch = Stopwatch(services.seconds, report)
+    report(ChipOutlined(grid=provisional_grid(request.place)))
     days = request.offered or group_days(await _search(request, services))
     report(DaysOffered(days=days))
     watch.lap("search")
     composed = await _view(request, days, services, report, watch)
     report(composed)
     watch.lap("bands")
+    await ask_model(composed, request.sensitivity, services, watch, report)
+
+
+async def ask_model(
+    composed: ChipComposed,
+    sensitivity: Sensitivity,
+    services: Services,
+    watch: Stopwatch,
+    report: Callable[[Step], None],
+) -> None:
+    """Ask for the boxes, then for the description: the same for whatever the pictures were made from."""
     await services.breathe()
     pictures = (composed.rgb, composed.swir)
-    questions = (detection(request.sensitivity.prompt), description())
+    questions = (detection(sensitivity.prompt), description())
     async with aclosing(services.ask(pictures, questions)) as heard:
         async for one in heard:
             match one:
@@ -221,8 +248,21 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
                     watch.lap("describe")
 
 
+async def analyse_own(request: Request, read: ReadBands, services: Services, report: Callable[[Step], None]) -> None:
+    """Run once over a chip of an own image; raises as ``analyse`` does, and ImageFileError."""
+    if request.own is None:
+        raise ValueError("expected a chip of an own image")
+    watch = Stopwatch(services.seconds, report)
+    report(ChipOutlined(grid=request.own.grid))
+    pictures = await compose_own(request.own, read)
+    composed = ChipComposed(chip=pictures.chip, rgb=pictures.rgb, swir=pictures.swir, bytes_read=0, least_bytes=0)
+    report(composed)
+    watch.lap("bands")
+    await ask_model(composed, request.sensitivity, services, watch, report)
+
+
 async def _search(request: Request, services: Services) -> Sequence[Scene]:
-    outline = ring_lonlat(provisional_grid(request.point).corners, provisional_grid(request.point).epsg)
+    outline = ring_lonlat(provisional_grid(request.place).corners, provisional_grid(request.place).epsg)
     query = SceneQuery(outline=outline, period=request.period, max_cloud_percent=MAX_SCENE_CLOUD_PERCENT)
     scenes = await services.search(request.catalogue, query)
     if not scenes:
@@ -231,10 +271,10 @@ async def _search(request: Request, services: Services) -> Sequence[Scene]:
 
 
 async def _view(
-    request: Request, days: tuple[Day, ...], services: Services, report: Callable[[Step], None], watch: _Stopwatch
+    request: Request, days: tuple[Day, ...], services: Services, report: Callable[[Step], None], watch: Stopwatch
 ) -> ChipComposed:
     """Choose a view and read it; a day whose bands turn out to be unusable makes room for the next best."""
-    chooser = Chooser(days, request.point, services, lambda _day: report(DaysOffered(days=chooser.days)))
+    chooser = Chooser(days, request.place, services, lambda _day: report(DaysOffered(days=chooser.days)))
     if request.median:
         looks, reading = await chooser.median()
         _report_choice(looks, f"median of the {len(looks)} clearest dates of a season", chooser, report, reading)

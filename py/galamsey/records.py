@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from galamsey.wording import provenance, verdict
 
 if TYPE_CHECKING:
+    from galamsey.geo import Point
     from galamsey.sites import Site
     from galamsey.state import Run
 
@@ -14,16 +15,18 @@ if TYPE_CHECKING:
 def run_record(run: Run) -> dict[str, Any]:
     """Return a run as JSON-ready values.
 
-    Keys: ``point`` (degrees), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired UTC, clouds, the scenes it
-    was joined from, the days of a median), ``chip`` (EPSG, origin in metres, size), ``sites`` (outline in degrees,
-    ``box_area_ha``, token score), ``boxes`` (xyxy, normalised, y down; None when the answer was unreadable),
-    ``box_area_ha`` (union), ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands,
+    Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired
+    UTC, clouds, the scenes it was joined from, the days of a median), ``chip`` (EPSG, 0 or less for a file without one;
+    origin in metres, size), ``sites`` (outline in degrees, ``box_area_ha``, token score), ``boxes`` (xyxy, normalised,
+    y down; None when the answer was unreadable), ``box_area_ha`` (union), ``description``, ``ms`` by stage,
+    ``bytes_read`` and ``least_bytes`` of the bands,
     ``provenance``. What is not known is None.
     """
     said = verdict(run)
     plan = run.model.plan if run.model else None
     return {
-        "point": {"lon": run.request.point.lon, "lat": run.request.point.lat},
+        "point": _lonlat(run.request.point),
+        "own_file": run.request.own.image.title if run.request.own else None,
         "stage": run.stage.name.lower(),
         "verdict": {"tone": said.tone, "line": said.line, "detail": said.detail},
         "backend": plan.device if plan else None,
@@ -41,6 +44,10 @@ def run_record(run: Run) -> dict[str, Any]:
         "least_bytes": run.composed.least_bytes if run.composed else None,
         "provenance": [list(row) for row in provenance(run)],
     }
+
+
+def _lonlat(point: Point | None) -> dict[str, float] | None:
+    return None if point is None else {"lon": point.lon, "lat": point.lat}
 
 
 def _scene(run: Run) -> dict[str, Any] | None:
@@ -64,6 +71,6 @@ def _site(site: Site) -> dict[str, Any]:
         "label": site.label,
         "box_area_ha": site.box_area_ha,
         "token_score": site.token_score,
-        "centre": {"lon": site.centre.lon, "lat": site.centre.lat},
+        "centre": _lonlat(site.centre),
         "ring": [list(point) for point in site.ring],
     }

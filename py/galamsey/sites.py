@@ -30,10 +30,12 @@ class Site:
     corners: tuple[PointXY, PointXY, PointXY, PointXY]
     """On the ground, metres in the chip's CRS, clockwise from the north-west."""
     ring: tuple[Point, ...]
-    """The same, closed, in degrees."""
-    centre: Point
+    """The same, closed, in degrees; empty on a chip without a place."""
+    centre: Point | None
+    """None on a chip without a place."""
     label: str
-    box_area_ha: float
+    box_area_ha: float | None
+    """None where the size of a pixel is unknown."""
     token_score: float | None
 
 
@@ -51,8 +53,10 @@ def area_ha(corners: Sequence[PointXY]) -> float:
     return float(shapely.Polygon(corners).area) / M2_PER_HA
 
 
-def union_area_ha(sites: Sequence[Site]) -> float:
-    """Return the area that the sites cover together; ground in two boxes counts once."""
+def union_area_ha(sites: Sequence[Site]) -> float | None:
+    """Return the area that the sites cover together; ground in two boxes counts once. None where none is known."""
+    if any(site.box_area_ha is None for site in sites):
+        return None
     return float(shapely.unary_union([shapely.Polygon(site.corners) for site in sites]).area) / M2_PER_HA
 
 
@@ -68,10 +72,10 @@ def locate(detections: Sequence[Detection], grid: Grid) -> tuple[Site, ...]:
                 number=number,
                 box=detection.box,
                 corners=corners,
-                ring=ring_lonlat(corners, grid.epsg),
-                centre=to_lonlat(middle, grid.epsg),
+                ring=ring_lonlat(corners, grid.epsg) if grid.placed else (),
+                centre=to_lonlat(middle, grid.epsg) if grid.placed else None,
                 label=detection.label,
-                box_area_ha=area_ha(corners),
+                box_area_ha=area_ha(corners) if grid.measured else None,
                 token_score=detection.token_score,
             ),
         )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from galamsey.dates import Day
     from galamsey.geo import Grid, Point
     from galamsey.models import Model, Plan
+    from galamsey.ownimage import Outcome, OwnSource
     from galamsey.pipeline import Request, Step
     from galamsey.prompts import Sensitivity
     from galamsey.protocol import Loaded
@@ -148,7 +149,7 @@ class Run:
     @property
     def ring(self) -> tuple[Point, ...]:
         """The chip's outline in degrees, closed; empty before it is known."""
-        return () if self.grid is None else ring_lonlat(self.grid.corners, self.grid.epsg)
+        return () if self.grid is None or not self.grid.placed else ring_lonlat(self.grid.corners, self.grid.epsg)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,6 +162,8 @@ class AppState:
     selected_site: int | None = None
     online: bool = True
     storage: StorageState = field(default_factory=StorageState)
+    own: OwnSource | None = None
+    """The open image of the person's own; while there is one, no catalogue is asked."""
     notice: str = ""
     """A message that is not a run's, such as a place that cannot be read."""
 
@@ -286,6 +289,13 @@ class ConnectionChanged:
     online: bool
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnChanged:
+    """An image of the person's own was opened, adjusted or, with None, closed."""
+
+    own: OwnSource | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoticeGiven:
     """Something to say outside a run; empty to take it back."""
@@ -311,6 +321,7 @@ Event: TypeAlias = (
     | SiteSelected
     | StorageChanged
     | ConnectionChanged
+    | OwnChanged
     | NoticeGiven
 )
 
@@ -362,14 +373,17 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         case ModelDropped():
             return replace(state, model=ModelState(model=state.model.model))
         case RunStarted(run_id=run_id, request=request, started=started):
-            run = Run(run_id=run_id, request=request, started=started)
-            return replace(state, run=run, selected_site=None, notice="")
+            stage = Stage.SEARCHING if request.own is None else Stage.READING
+            run = Run(run_id=run_id, request=request, started=started, stage=stage)
+            return _note_own(replace(state, run=run, selected_site=None, notice=""))
         case SiteSelected(number=number):
             return replace(state, selected_site=number)
         case StorageChanged(storage=storage):
             return replace(state, storage=storage)
         case ConnectionChanged(online=online):
             return replace(state, online=online)
+        case OwnChanged(own=own):
+            return replace(state, own=own, notice="")
         case NoticeGiven(text=text):
             return replace(state, notice=text)
     if state.run is None or event.run_id != state.run.run_id:
@@ -382,11 +396,25 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         case StepReported(step=step):
             return replace(state, run=_advance(state.run, step, state.model))
         case RunEnded():
-            return replace(state, run=replace(state.run, stage=Stage.DONE))
+            return _note_own(replace(state, run=replace(state.run, stage=Stage.DONE)))
         case RunFailed(kind=kind, problem=problem):
-            return replace(state, run=replace(state.run, stage=Stage.FAILED, problem=problem, problem_kind=kind))
+            failed = replace(state.run, stage=Stage.FAILED, problem=problem, problem_kind=kind)
+            return _note_own(replace(state, run=failed))
         case RunCancelled():
-            return replace(state, run=replace(state.run, stage=Stage.CANCELLED))
+            return _note_own(replace(state, run=replace(state.run, stage=Stage.CANCELLED)))
+
+
+def _note_own(state: AppState) -> AppState:
+    """Keep with an own image what came of its chips."""
+    run, own = state.run, state.own
+    if run is None or own is None or run.request.own is None or run.request.own.image is not own.image:
+        return state
+    outcome: Outcome = "working"
+    if run.stage is Stage.CANCELLED:
+        outcome = "waiting"
+    elif run.stage.ended:
+        outcome = "unclear" if run.found is None else "sites" if run.found.sites else "clean"
+    return replace(state, own=own.with_outcome(run.request.own.window, outcome))
 
 
 _NEXT_STAGE: Final = {"search": Stage.CHOOSING}

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from galamsey.chips import CHIP_SIZE
 from galamsey.coordinates import format_decimal, format_utm
 from galamsey.geo import PointXY, to_lonlat
 from galamsey.indices import read_pixel
+from galamsey.ownimage import BandImage
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
 
 if TYPE_CHECKING:
     from galamsey.chips import Chip
-    from galamsey.pipeline import SceneChosen
+    from galamsey.ownimage import OwnChip
+    from galamsey.pipeline import Request, SceneChosen
     from galamsey.sites import Site
     from galamsey.state import ModelState, Run
 
@@ -40,8 +43,10 @@ class Verdict:
     detail: str = ""
 
 
-def format_ha(area_ha: float) -> str:
+def format_ha(area_ha: float | None) -> str:
     """Write an area with one decimal, or two where one would hide it."""
+    if area_ha is None:
+        return "size unknown"
     return f"{area_ha:.1f} ha" if area_ha >= 1 else f"{area_ha:.2f} ha"
 
 
@@ -106,8 +111,12 @@ def _failure(run: Run) -> Verdict:
         return Verdict(
             tone="doubtful",
             line=f"No usable image: {reason}",
-            detail=f"{cause}This says nothing about mining here. Pick another date or a median of several dates below, "
-            "or move the point.",
+            detail=f"{cause}This says nothing about mining here. "
+            + (
+                "Choose another chip."
+                if run.request.own
+                else "Pick another date or a median of several dates below, or move the point."
+            ),
         )
     if run.problem_kind == "NoSceneError":
         return Verdict(
@@ -133,9 +142,12 @@ def _finding(run: Run) -> Verdict:
             line="No mining found in this chip by this model",
             detail="The model can miss mines, small ones above all.",
         )
+    area = found.union_ha
     notes = [
         f"Boxes hold undisturbed ground too: even perfect ones cover about {BOX_OVERSTATES:g} times the mined area."
     ]
+    if area is None:
+        notes.append("No hectares: the size of a pixel is unknown.")
     if found.parsed.cut_off:
         notes.append("The model's list was cut off: there may be more.")
     if found.parsed.dropped:
@@ -143,7 +155,7 @@ def _finding(run: Run) -> Verdict:
         notes.append(f"{found.parsed.dropped} unusable {entries} left out.")
     return Verdict(
         tone="suspected",
-        line=f"{count_sites(len(found.sites))}, {format_ha(found.union_ha)} in boxes",
+        line=count_sites(len(found.sites)) + ("" if area is None else f", {format_ha(area)} in boxes"),
         detail=" ".join(notes),
     )
 
@@ -151,8 +163,16 @@ def _finding(run: Run) -> Verdict:
 def site_label(site: Site) -> str:
     """Describe a site for its marker and for a screen reader."""
     score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
-    area, place = format_ha(site.box_area_ha), format_decimal(site.centre)
-    return f"Suspected site {site.number}: {area} box area at {place}{score}"
+    area = "unknown" if site.box_area_ha is None else format_ha(site.box_area_ha)
+    return f"Suspected site {site.number}: {area} box area at {site_place(site)}{score}"
+
+
+def site_place(site: Site) -> str:
+    """Say where a site is: in degrees, or on the chip where there is no place on the ground."""
+    if site.centre is not None:
+        return format_decimal(site.centre)
+    x1, y1, x2, y2 = (round(CHIP_SIZE * edge) for edge in site.box)
+    return f"pixels {x1}-{x2} across, {y1}-{y2} down"
 
 
 def when_and_cloud(run: Run) -> str:
@@ -227,13 +247,42 @@ def device_name(device: str) -> str:
     return {"webgpu": "WebGPU (graphics processor)", "wasm": "wasm (main processor)"}.get(device, device)
 
 
+def place_text(run: Run) -> str:
+    """Say where a chip lies: in degrees and metres, or which part of a file it is."""
+    point = run.request.point
+    if point is not None:
+        return f"{format_decimal(point)} ({format_utm(point)})"
+    return own_place(run.request.own) if run.request.own else ""
+
+
+def own_place(own: OwnChip) -> str:
+    """Say which part of a file a chip is."""
+    return f"Pixels from column {own.window.col_off}, row {own.window.row_off}"
+
+
+def _catalogue_rows(request: Request) -> list[tuple[str, str]]:
+    return [("Catalogue", request.catalogue.name), ("Dates searched", str(request.period))]
+
+
+def _own_rows(own: OwnChip) -> list[tuple[str, str]]:
+    image = own.image
+    rows = [("Own file", image.title), ("Sent", "nothing: the file was read on this device")]
+    if image.date:
+        rows.append(("Date in the file", image.date))
+    if isinstance(image, BandImage):
+        rows.append(("Bands", ", ".join(f"{band}: {image.layers[i].name}" for band, i in image.mapping.items())))
+        rows.append(("Bands told", image.reason))
+    else:
+        rows += [("Picture", note) for note in image.notes]
+    return rows + [("Outside the training", caution.title) for caution in image.cautions() if caution.level != "note"]
+
+
 def provenance(run: Run) -> list[tuple[str, str]]:
     """Return everything needed to repeat a finding, as names and values."""
     request = run.request
     rows = [
-        ("Place", f"{format_decimal(request.point)} ({format_utm(request.point)})"),
-        ("Catalogue", request.catalogue.name),
-        ("Dates searched", str(request.period)),
+        ("Place", place_text(run)),
+        *(_own_rows(request.own) if request.own else _catalogue_rows(request)),
         ("Sensitivity", request.sensitivity.name),
         ("Started", f"{run.started:%Y-%m-%d %H:%M:%S} UTC"),
     ]
@@ -247,11 +296,12 @@ def provenance(run: Run) -> list[tuple[str, str]]:
             ("Choice", f"{run.scene.reason}; {run.scene.examined} of {run.scene.candidates} dates on offer looked at"),
             ("Placement", run.scene.placement),
         ]
-    if run.grid is not None:
+    if run.grid is not None and run.grid.placed:
         rows.append(("Chip", f"EPSG:{run.grid.epsg}, upper left {run.grid.origin.x:.0f} {run.grid.origin.y:.0f}"))
     if run.composed is not None:
+        rows.append(("Offset rule", run.composed.chip.offset_rule.reason))
+    if run.composed is not None and request.own is None:
         rows += [
-            ("Offset rule", run.composed.chip.offset_rule.reason),
             ("Read", f"{format_bytes(run.composed.bytes_read)}, at least {format_bytes(run.composed.least_bytes)}"),
         ]
     if run.model is not None and run.model.plan is not None:

@@ -11,8 +11,9 @@ EDGE = PACKAGE / "browser"
 
 ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
-    "indices", "dates", "median", "imagery", "choice", "survey", "prompts", "drafts", "models", "detections", "sites",
-    "protocol", "storage", "pipeline", "state", "links", "wording", "wording_storage", "records",
+    "indices", "dates", "median", "imagery", "choice", "survey", "imagefile", "resample", "wizard", "cautions",
+    "picturefile", "ownimage", "prompts", "drafts", "models", "detections", "sites", "protocol", "storage", "pipeline",
+    "state", "links", "ownwords", "wording", "wording_storage", "records",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -15,9 +15,11 @@ from galamsey.state import Stage
 from galamsey.wording import (
     format_ha,
     format_seconds,
+    own_place,
     provenance,
     score_word,
     site_label,
+    site_place,
     verdict,
     when_and_cloud,
     why_this_image,
@@ -91,8 +93,9 @@ class Inspector:
 
     def _show_head(self, run: Run) -> None:
         self._root.dataset.stage = run.stage.name.lower()
-        write("place", format_decimal(run.request.point))
-        write("place-utm", f"UTM {format_utm(run.request.point)}")
+        point, own = run.request.point, run.request.own
+        write("place", format_decimal(point) if point is not None else own_place(own) if own is not None else "")
+        write("place-utm", f"UTM {format_utm(point)}" if point is not None else "Without a place on the map")
         write("when", when_and_cloud(run))
         write("why", why_this_image(run))
         show("generated", shown=run.scene is not None and run.scene.scene.generated)
@@ -109,6 +112,7 @@ class Inspector:
         show("working", shown=not run.stage.ended)
         timed = {name for name, _ in run.timings_ms}
         for row, (stage, timing) in zip(element("stages").children, STAGE_TIMINGS.items(), strict=True):
+            row.hidden = run.request.own is not None and stage in (Stage.SEARCHING, Stage.CHOOSING)
             row.dataset.state = "done" if timing in timed else "working" if stage is run.stage else "waiting"
         self._show_elapsed()
         self._run_clock(running=not run.stage.ended)
@@ -166,7 +170,7 @@ def _site_row(site: Site) -> Any:  # noqa: ANN401 - a DOM element
     button.ariaLabel = site_label(site)
     set_text(part(row, "number"), str(site.number))
     set_text(part(row, "area"), format_ha(site.box_area_ha))
-    set_text(part(row, "place"), format_decimal(site.centre))
+    set_text(part(row, "place"), site_place(site))
     if site.token_score is None:
         part(row, "score").hidden = True
     else:

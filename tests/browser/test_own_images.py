@@ -1,0 +1,232 @@
+"""Images of the person's own in the real page: opened, mapped, run, and nothing sent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import rasterio
+from playwright.sync_api import expect
+
+from galamsey.geo import Point, to_utm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Browser, Page
+
+    Open = Callable[[Browser, str], Page]
+
+ROOT = Path(__file__).resolve().parents[2]
+START_MS = 60_000
+RUN_MS = 90_000
+EPSG = 32630
+BOXES = '[{"label": "mining_pit", "bbox": [0.25, 0.25, 0.5, 0.375]}]'
+BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
+]
+
+
+@pytest.fixture
+def canned(overlay: Path) -> Path:
+    (overlay / "js").mkdir()
+    shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
+    answers = {"boxes": BOXES, "description": "One pit.", "delay_ms": 1, "failure": ""}
+    (overlay / "canned-answers.json").write_text(json.dumps(answers))
+    return overlay
+
+
+def mine() -> Point:
+    place = json.loads((ROOT / "practice/region.json").read_text())["suggested"][0]
+    return Point(place["lon"], place["lat"])
+
+
+def cut(size: int = 128) -> tuple[np.ndarray, rasterio.Affine]:
+    """Six bands around the practice region's mine on its latest date, at 10 m, in the model's order."""
+    items = json.loads((ROOT / "practice/catalogue.json").read_text())["features"]
+    item = max(items, key=lambda item: item["properties"]["datetime"])
+    x, y = to_utm(mine(), EPSG)
+    planes = []
+    for key in ("blue", "green", "red", "nir", "swir16", "swir22"):
+        with rasterio.open(ROOT / "practice" / item["assets"][key]["href"]) as raster:
+            factor = round(raster.res[0] / 10)
+            west, _, _, north = raster.bounds
+            col, row = (
+                int((x - size * 5 - west) / 10) // 2 * 2 // factor,
+                int((north - y - size * 5) / 10) // 2 * 2 // factor,
+            )
+            window = rasterio.windows.Window(col, row, size // factor, size // factor)
+            planes.append(raster.read(1, window=window).repeat(factor, 0).repeat(factor, 1))
+            if factor == 1:
+                transform = rasterio.Affine(10, 0, west + 10 * col, 0, -10, north - 10 * row)
+    return np.stack(planes), transform
+
+
+def write(path: Path, values: np.ndarray, transform: rasterio.Affine | None, **options: object) -> Path:
+    names = options.pop("names", None)
+    profile = {
+        "driver": "GTiff",
+        "count": values.shape[0],
+        "height": values.shape[1],
+        "width": values.shape[2],
+        "dtype": str(values.dtype),
+        **options,
+    }
+    if transform is not None:
+        profile |= {"transform": transform, "crs": options.get("crs", f"EPSG:{EPSG}")}
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(values)
+        for index, name in enumerate(names or (), start=1):
+            raster.set_band_description(index, name)
+    return path
+
+
+def start(open_page: Open, browser: Browser) -> Page:
+    page = open_page(browser, "")
+    page.locator("body[data-ready]").wait_for(timeout=START_MS)
+    return page
+
+
+def choose(page: Page, *paths: Path) -> None:
+    if not page.locator("#own").is_visible():
+        page.locator("#first-own").click()
+    page.locator("#own-input").set_input_files(list(paths))
+
+
+def run(page: Page) -> dict:
+    page.locator("#own-run").click()
+    page.locator("#inspector[data-stage='done'], #inspector[data-stage='failed']").wait_for(timeout=RUN_MS)
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    return json.loads(Path(download.value.path()).read_text())
+
+
+def chosen(page: Page) -> dict[str, str]:
+    rows = page.locator("#own-bands > *").all()
+    return {row.get_attribute("data-band"): row.locator("select").input_value() for row in rows}
+
+
+def rows(record: dict) -> dict[str, str]:
+    return dict(record["provenance"])
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_geotiff_goes_from_the_file_to_sites_on_the_map(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut()
+    path = write(tmp_path / "mine.tif", values, transform, names=BANDS, compress="deflate", predictor=2, tiled=True)
+    page = start(open_page, wasm_browser)
+    choose(page, path)
+    expect(page.locator("#own-wizard")).to_be_visible(timeout=START_MS)
+    expect(page.locator("#own-facts")).to_contain_text("6 bands of uint16, 128 x 128 px of 10 m")
+    expect(page.locator("#own-reason")).to_contain_text("names")
+    assert chosen(page) == {"blue": "0", "green": "1", "red": "2", "nir": "3", "swir16": "4", "swir22": "5"}
+    record = run(page)
+    assert record["verdict"]["line"].startswith("1 suspected mining site, ")
+    assert record["box_area_ha"] == pytest.approx(0.25 * 0.125 * 163.84, abs=0.01)
+    assert record["own_file"] == "mine.tif"
+    assert record["chip"]["epsg"] == EPSG
+    assert record["chip"]["origin"] == [transform.c, transform.f]
+    assert record["point"]["lat"] == pytest.approx(mine().lat, abs=1e-3)
+    assert rows(record)["Sent"].startswith("nothing")
+    expect(page.locator(".chart-marker")).to_have_count(1)
+
+
+def test_the_pictures_are_those_of_the_catalogue_for_the_same_ground(
+    wasm_browser: Browser, open_page: Open, canned: Path, tmp_path: Path
+) -> None:
+    """The same pixels reach the model, whichever way they came."""
+    del canned
+    values, transform = cut()
+    path = write(tmp_path / "mine.tif", values, transform, names=BANDS)
+    page = start(open_page, wasm_browser)
+    page.locator("#suggested button").first.click()
+    page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
+    look = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 128, 128).data)"
+    scene = {name: page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")}
+    page.evaluate("document.getElementById('first-own').click()")
+    choose(page, path)
+    page.locator("#own-run").click()
+    expect(page.locator("#place-utm")).to_contain_text("UTM")
+    expect(page.locator("#inspector")).to_have_attribute("data-run", "2")
+    page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
+    for name, pixels in scene.items():
+        own = page.evaluate(look, f"composite-{name}")
+        assert np.abs(np.array(own) - np.array(pixels)).mean() < 12, f"{name}: another place or other bands"
+
+
+@pytest.mark.usefixtures("canned")
+def test_without_swir_the_run_waits_for_the_persons_word(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut()
+    page = start(open_page, wasm_browser)
+    choose(page, write(tmp_path / "four.tif", values[:4], transform))
+    expect(page.locator("#own-cautions")).to_contain_text("misses more mines", timeout=START_MS)
+    expect(page.locator("#own-cautions")).to_contain_text("small pits")
+    expect(page.locator("#own-run")).to_be_disabled()
+    page.locator("#own-consent").check()
+    record = run(page)
+    assert record["stage"] == "done"
+    assert "short-wave infrared" in rows(record)["Outside the training"]
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_file_without_a_place_has_hectares_only_once_its_pixel_size_is_given(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, _ = cut()
+    page = start(open_page, wasm_browser)
+    choose(page, write(tmp_path / "nowhere.tif", values, None))
+    expect(page.locator("#own-facts")).to_contain_text("without a place", timeout=START_MS)
+    record = run(page)
+    assert record["box_area_ha"] is None
+    assert record["point"] is None
+    assert record["sites"][0]["ring"] == []
+    assert "ha" not in record["verdict"]["line"].split()
+    page.locator("#own-adjust").click()
+    page.locator("#own-gsd").fill("10")
+    page.locator("#own-gsd").press("Tab")
+    record = run(page)
+    assert record["box_area_ha"] == pytest.approx(0.25 * 0.125 * 163.84, abs=0.01)
+
+
+@pytest.mark.usefixtures("canned")
+def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut(300)
+    page = start(open_page, wasm_browser)
+    choose(page, write(tmp_path / "wide.tif", values, transform, names=BANDS))
+    expect(page.locator("#own-facts")).to_contain_text("9 chips", timeout=START_MS)
+    run(page)
+    page.locator("#own-all").click()
+    expect(page.locator("#own-grid [data-outcome='sites']")).to_have_count(9, timeout=RUN_MS)
+    expect(page.locator("#own-bar-detail")).to_contain_text("9 of 9 chips looked at, 9 with suspected sites")
+    page.locator("#own-close").click()
+    expect(page.locator("#own-bar")).not_to_be_visible()
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_click_inside_the_footprint_is_looked_at_and_one_outside_asks_nobody(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut(300)
+    page = start(open_page, wasm_browser)
+    choose(page, write(tmp_path / "wide.tif", values, transform, names=BANDS))
+    run(page)
+    page.locator("#search-text").fill(f"{mine().lat + 0.005}, {mine().lon + 0.005}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#place")).to_contain_text(f"{mine().lat + 0.005:.2f}")
+    page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
+    page.locator("#search-text").fill(f"{mine().lat + 0.5}, {mine().lon}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("outside the open file")
