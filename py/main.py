@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from galamsey.browser.files import read_bands
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
 from galamsey.browser.own import OwnHandlers, OwnView
+from galamsey.browser.own_files import read_bands
 from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.view import View
 from galamsey.browser.window import (

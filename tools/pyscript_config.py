@@ -27,7 +27,7 @@ JS_MODULES = {
     "./js/raster.js": "raster",
     "./js/map.js": "map",
     "./js/model_store.js": "model_store",
-    "./js/files.js": "files",
+    "./js/own_files.js": "own_files",
 }
 """The bridge: JavaScript modules by the name under which Python imports them from `pyscript.js_modules`."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import js
 
-from galamsey.browser.files import OpenFailuresError, close_layers, open_image, read_bands
+from galamsey.browser.own_files import OpenFailuresError, close_layers, open_image, read_bands
 from galamsey.browser.page import (
     clone,
     element,

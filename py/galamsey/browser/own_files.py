@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import js
 import numpy as np
 from pyodide.ffi import JsException, to_js
-from pyscript.js_modules import files as bridge
+from pyscript.js_modules import own_files as bridge
 
 from galamsey.errors import ImageFileError
 from galamsey.geo import Window
@@ -33,6 +33,9 @@ SAMPLE_PX: Final = 256
 TIFF_MAGIC: Final = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 JP2_MAGIC: Final = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
 ZIP_MAGIC: Final = b"PK\x03\x04"
+_REASONS: Final = {"UnsafeFile": "hostile or damaged: ", "DamagedFile": "damaged: "}
+"""What the worker's causes mean, before its own words."""
+
 JP2_REMEDY: Final = "gdal_translate -of COG in.jp2 out.tif"
 
 
@@ -48,7 +51,7 @@ async def _ask(name: str, awaitable: Any) -> Any:  # noqa: ANN401 - a JavaScript
     try:
         return await awaitable
     except JsException as error:
-        raise ImageFileError(f"{name}: {error.message}") from error
+        raise ImageFileError(f"{name}: {_REASONS.get(str(error.name), '')}{error.message}") from error
 
 
 async def open_image(chosen: Sequence[Any]) -> OwnImage:

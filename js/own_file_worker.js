@@ -6,7 +6,7 @@ import { boundDecoders } from "./bounded_decoders.js";
 import { describe, failure } from "./failure.js";
 import { COMPRESSIONS, checkTiff } from "./tiff_check.js";
 
-/** @import { FileHeader, FileWindow } from "./files.js" */
+/** @import { FileHeader, FileWindow } from "./own_files.js" */
 /** @typedef {{ image: import("geotiff").GeoTIFFImage, facts: import("./tiff_check.js").TiffFacts, dtype: string, source: BlobSource }} OpenFile */
 
 const KNOWN = ["UnsafeFile", "UnsupportedFile", "OutOfBounds"];

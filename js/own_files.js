@@ -51,7 +51,7 @@ function stopWorker(name, message) {
 }
 
 function startWorker() {
-  const started = new Worker(new URL("./file_worker.js", import.meta.url), { type: "module" });
+  const started = new Worker(new URL("./own_file_worker.js", import.meta.url), { type: "module" });
   started.onmessage = ({ data: { requestId, result, error } }) => {
     const request = waiting.get(requestId);
     if (request === undefined) return;
