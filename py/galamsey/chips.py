@@ -91,12 +91,15 @@ class Chip:
     obscured: NDArray[np.bool_]
     """True where cloud, shadow or missing data hide the ground, shape (height, width)."""
     offset_rule: OffsetRule
+    unmeasured: frozenset[str] = frozenset()
+    """Bands of an own image that hold no reflectance: stand-ins for missing ones, or values made for the eye."""
 
     @property
     def reflectance(self) -> NDArray[np.float32]:
         """Surface reflectance, shape (bands, height, width), 0-1; NaN where invalid."""
         scaled = (self.dn.astype(np.float32) - np.float32(self.offset_rule.offset)) / np.float32(REFLECTANCE_SCALE)
         scaled[:, ~self.valid] = np.nan
+        scaled[[band in self.unmeasured for band in BANDS]] = np.nan
         return scaled
 
     @property

@@ -219,6 +219,7 @@ def read_pixel(chip: Chip, row: int, col: int) -> PixelReading:
         return PixelReading(reflectance=None, indices=(), hidden=hidden)
     offset = chip.offset_rule.offset
     values = (chip.dn[:, row, col].astype(np.float32) - np.float32(offset)) / np.float32(REFLECTANCE_SCALE)
+    values[[band in chip.unmeasured for band in BANDS]] = np.nan
     water = _value(mndwi, values)
     turbid = _value(ndti, values) if water is not None and water > WATER_FROM else None
     return PixelReading(

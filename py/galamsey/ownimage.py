@@ -255,7 +255,8 @@ async def _of_bands(image: BandImage, grid: Grid, read: ReadBands) -> OwnPicture
         said = "no value below 1000, so 1000 is taken off" if chosen.offset else "nothing is taken off"
         rule = OffsetRule(offset=chosen.offset, reason=f"{why}; {said}")
     dn[:, ~valid] = 0
-    chip = Chip(grid=grid, dn=dn, valid=valid, obscured=~valid, offset_rule=rule)
+    invented = [band for band in BANDS if divisor is None or served[band] != band]
+    chip = Chip(grid=grid, dn=dn, valid=valid, obscured=~valid, offset_rule=rule, unmeasured=frozenset(invented))
     return OwnPictures(chip=chip, rgb=rgb_composite(chip), swir=swir_composite(chip))
 
 
@@ -305,6 +306,7 @@ def _of_pictures(image: PictureImage, window: Window, grid: Grid) -> OwnPictures
         valid=valid,
         obscured=~valid,
         offset_rule=OffsetRule(offset=0, reason="finished pictures: no reflectance, no stretch"),
+        unmeasured=frozenset(BANDS),
     )
     return OwnPictures(
         chip=chip,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -208,11 +209,17 @@ def pixel_words(chip: Chip, row: int, col: int) -> str:
     reading = read_pixel(chip, row, col)
     grid = chip.grid
     x, y = grid.origin.x + (col + 0.5) * grid.gsd_m, grid.origin.y - (row + 0.5) * grid.gsd_m
-    where = f"{format_decimal(to_lonlat(PointXY(x, y), grid.epsg))}, column {col}, row {row}"
+    place = f"{format_decimal(to_lonlat(PointXY(x, y), grid.epsg))}, " if grid.placed else ""
+    where = f"{place}column {col}, row {row}"
     hidden = ", hidden by cloud, shadow or missing data" if reading.hidden else ""
     if reading.reflectance is None:
         return f"{where}\nNo value here: missing, saturated or corrupt"
-    bands = "  ".join(f"{name} {value:.3f}" for name, value in zip(BAND_NAMES, reading.reflectance, strict=True))
+    if all(math.isnan(value) for value in reading.reflectance):
+        return f"{where}{hidden}\nThis file holds no reflectance"
+    bands = "  ".join(
+        f"{name} {'not in the file' if math.isnan(value) else f'{value:.3f}'}"
+        for name, value in zip(BAND_NAMES, reading.reflectance, strict=True)
+    )
     indices = "  ".join(
         f"{name} {'(no water)' if value is None else f'{value:+.2f}'}" for name, value in reading.indices
     )

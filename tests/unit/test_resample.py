@@ -219,3 +219,14 @@ def test_a_chip_beside_the_file_needs_nothing_read():
     far = file_extent(layer, None).crop(Window(col_off=900, row_off=900, width=128, height=128))
 
     assert plan_sampling(layer, far, None).window is None
+
+
+def test_bands_that_stand_in_for_missing_ones_have_no_reflectance():
+    values = scene(128, 128)
+    four = {band: SIX[band] for band in ("blue", "green", "red", "nir")}
+    source = open_source(BandImage(**{**vars(image(values, utm(), 32630)), "mapping": four}))
+    chip = compose(source, values).chip
+
+    assert np.isnan(chip.reflectance[4:]).all()
+    assert not np.isnan(chip.reflectance[:4]).any()
+    np.testing.assert_array_equal(chip.dn[4], values[2])
