@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import js
 
+from galamsey.browser.canvas import draw
 from galamsey.browser.own_files import OpenFailuresError, close_layers, open_image, read_bands
 from galamsey.browser.page import (
     clone,
@@ -21,7 +22,6 @@ from galamsey.browser.page import (
     show,
     write,
 )
-from galamsey.browser.pictures import draw
 from galamsey.errors import GalamseyError
 from galamsey.ownimage import BandImage, OwnPictures, OwnSource, compose_own, open_source
 from galamsey.ownwords import chip_label, progress_text, source_facts
