@@ -11,6 +11,7 @@ from galamsey.coordinates import format_decimal, format_utm
 from galamsey.geo import PointXY, to_lonlat
 from galamsey.indices import read_pixel
 from galamsey.ownimage import BandImage
+from galamsey.prose import counted_sites
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
@@ -80,6 +81,18 @@ def score_word(token_score: float) -> str:
 def count_sites(count: int) -> str:
     """Write a number of sites."""
     return f"{count} suspected mining site{'' if count == 1 else 's'}"
+
+
+def description_note(run: Run) -> str:
+    """Say where a complete description and the boxes contradict each other; empty where they do not."""
+    if run.found is None or run.stage is not Stage.DONE:
+        return ""
+    told, shown = counted_sites(run.description), len(run.sites)
+    if told is None or told == shown:
+        return ""
+    words = "no mining" if told == 0 else count_sites(told)
+    boxes = "no box" if shown == 0 else f"{shown} box{'' if shown == 1 else 'es'}"
+    return f"These words speak of {words}, the detection shows {boxes}. Go by the boxes and the picture."
 
 
 def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome

@@ -11,7 +11,7 @@ EDGE = PACKAGE / "browser"
 
 ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
-    "indices", "dates", "median", "imagery", "choice", "survey", "imagefile", "resample", "wizard", "cautions",
+    "indices", "dates", "median", "imagery", "choice", "survey", "imagefile", "resample", "wizard", "cautions", "prose",
     "picturefile", "ownimage", "prompts", "drafts", "models", "detections", "sites", "protocol", "storage", "pipeline",
     "state", "links", "ownwords", "wording", "wording_storage", "records",
 )  # fmt: skip

@@ -23,6 +23,7 @@ from galamsey.state import (
 )
 from galamsey.wording import (
     count_sites,
+    description_note,
     device_name,
     format_bytes,
     format_ha,
@@ -199,6 +200,24 @@ def test_a_finding_outlives_a_failed_description_and_says_so():
     assert run.stage is Stage.FAILED
     assert verdict(run).line == verdict(FOUND).line
     assert "out of memory" in verdict(run).detail
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        ("2 suspected mining sites in all.", ""),
+        ("Bare soil along the river.", ""),
+        ("3 suspected mining sites in all.", "speak of 3 suspected mining sites, the detection shows 2 boxes."),
+        ("No mining is visible in this chip.", "speak of no mining, the detection shows 2 boxes."),
+    ],
+)
+def test_a_description_that_contradicts_the_boxes_is_marked(words, note):
+    run = run_of(World(scenes=SCENES, prose=words))
+
+    assert len(run.sites) == 2
+    assert note in description_note(run)
+    assert bool(note) == bool(description_note(run))
+    assert description_note(replace(run, stage=Stage.DESCRIBING)) == ""
 
 
 @pytest.mark.parametrize("run", [FOUND, ONE, CUT_OFF, DROPPED], ids=["found", "one", "cut off", "dropped"])

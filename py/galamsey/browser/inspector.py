@@ -13,6 +13,7 @@ from galamsey.browser.pictures import Pictures
 from galamsey.coordinates import format_decimal, format_utm
 from galamsey.state import Stage
 from galamsey.wording import (
+    description_note,
     format_ha,
     format_seconds,
     own_place,
@@ -149,6 +150,9 @@ class Inspector:
     def _show_description(self, run: Run) -> None:
         show("description-section", shown=bool(run.description))
         write("description", run.description)
+        note = description_note(run)
+        show("description-note", shown=bool(note))
+        write("description-note", note)
 
     def _show_provenance(self, run: Run) -> None:
         rows = provenance(run)
