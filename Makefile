@@ -62,14 +62,16 @@ detect: setup $(VENV)/.installed-test ## run the main job without a window; prin
 screenshots: setup $(VENV)/.installed-test ## take the README's screenshots
 	@$(PY) -m tools.screenshots $(ARGS)
 
-train-demo: $(VENV)/.installed-model ## train the demo model again, resumable, on CUDA where there is one (ARGS='--minutes 60')
-	@$(PY) -m tools.model.dataset --train 32
-	@$(PY) -m tools.model.train $(ARGS)
+train-demo: $(VENV)/.installed-model ## train the demo model again on a CUDA graphics processor; run it again to resume
+	@$(PY) -m tools.model.dataset --train 380
+	@$(PY) -m tools.model.train --steps 3440 --out .cache/demo-training/first
+	@$(PY) -m tools.model.train --steps 2220 --rate 1.5e-3 --seed 2 --start-from .cache/demo-training/first/weights.safetensors
+	@$(PY) -m tools.model.curve --log .cache/demo-training/first/log.jsonl .cache/demo-training/log.jsonl
 	@$(PY) -m tools.model.export --preset demo --weights .cache/demo-training/weights.safetensors --out models/demo --dtypes fp32-half,fp16
 
-eval-demo: $(VENV)/.installed-test ## measure the demo model on 500 held-out chips; prints one line of JSON
+eval-demo: setup $(VENV)/.installed-test ## measure the demo model on 500 held-out chips in a browser; prints one line of JSON
 	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
-	@$(PY) -m tools.model.evaluate --model models/demo --chips 500 $(ARGS)
+	@$(PY) -m tools.model.evaluate --chips 500 --worst docs/demo-worst.jpg $(ARGS)
 
 bench: setup $(VENV)/.installed-test ## measure the engine against the model card's pipeline (ARGS='--device wasm --twin tiny')
 	@$(PY) -m bench.run $(ARGS)
@@ -80,8 +82,11 @@ exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the lib
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
 	@$(PY) -m bench.imagery
 
-parity: $(VENV)/.installed-model ## compare every ONNX session with PyTorch, live
+parity: setup $(VENV)/.installed-model ## compare every ONNX session, and 200 chips' answers in a browser, with PyTorch, live
 	@$(PY) -m tools.model.record_parity --check
+	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
+	@$(PY) -m tools.model.evaluate --chips 200 --answers .cache/answers-wasm-fp32.json
+	@$(PY) -m tools.model.parity_answers .cache/answers-wasm-fp32.json
 
 clean: ## remove everything that was installed or made, except training data and base map sources in .cache
 	@rm -rf $(VENV) node_modules vendor practice practice.making dist dist.making

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from galamsey.drafts import description, detection
+from galamsey.models import Plan
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
+from tools.model.browser import BrowserModel
 from tools.model.dataset import generate
 from tools.model.pixels import patches
 from tools.model.sessions import Sessions
@@ -104,6 +108,19 @@ def test_answers_on_wasm_are_those_of_the_native_runtime(wasm_browser, open_blan
     same = [one == other for one, other in zip(result["answers"], expected_answers(pictures, suffix), strict=True)]
     # Single precision differs in the last bit between builds; half rounds more, so a near tie may fall the other way.
     assert sum(same) >= (len(same) if dtype == "fp32" else len(same) - 2)
+
+
+def test_the_page_s_engine_says_what_pytorch_says(wasm_browser, open_blank, site):
+    """Every tenth of the chips that `make parity` compares."""
+    recorded = json.loads((ROOT / "tests/fixtures/demo_answers.json").read_text())
+    chips = range(0, len(recorded["seeds"]), 10)
+    model = BrowserModel(open_blank(wasm_browser))
+    model.load("models/demo", Plan(device="wasm", dtype="fp32", reason=""), f"{site.url}/")
+    questions = (detection(GROUNDING_HIGH_RECALL), detection(GROUNDING_AS_TRAINED), description())
+    seen = generate([recorded["seeds"][chip] for chip in chips]).pictures
+    said = [[list(one.ids) for one in model.answers(pair, questions)] for pair in seen]
+    assert said == [[answers[chip] for answers in recorded["answers"]] for chip in chips]
+    assert len({str(answers) for answers in said}) > len(said) // 3
 
 
 def test_software_webgpu_gives_the_same_answer(webgpu_browser, open_blank, pictures):

@@ -1,6 +1,7 @@
 """Measure trained weights on held-out chips in PyTorch: ``python -m tools.model.check_training``.
 
-The same figures as ``tools.model.evaluate``, in seconds on a GPU, for choosing between runs. What counts is the browser's.
+The same figures as ``tools.model.evaluate``, in seconds on a GPU, for choosing between runs. The browser's are the
+ones that count.
 """
 
 from __future__ import annotations

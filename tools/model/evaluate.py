@@ -2,14 +2,17 @@
 
     python -m tools.model.evaluate --model models/demo --chips 500
 
-Pixel figures pool true and false positives over all chips, as the published evaluation of the full model does; boxes
-are drawn as they come, without suppression. ``box_ceiling_iou`` is what perfect boxes would score on the same chips.
+The answers are those of the page's own engine in Chromium, on WebAssembly or, with ``--backend auto``, on the graphics
+processor. Pixel figures pool true and false positives over all chips, as the published evaluation of the full model
+does; boxes are drawn as they come, without suppression. ``box_ceiling_iou`` is what perfect boxes would score on the
+same chips. ``--answers`` keeps every token for ``tools.model.parity_answers``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +21,21 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from galamsey.detections import parse_answer
+from galamsey.drafts import description, detection
 from galamsey.errors import ModelOutputError
-from galamsey.prompts import AS_TRAINED, DESCRIPTION, HIGH_RECALL, MAX_NEW_TOKENS
+from galamsey.prompts import AS_TRAINED, DESCRIPTION, HIGH_RECALL
 from tools.model.answers import CHIP_SIZE, PIXEL_HA, described_count
+from tools.model.browser import browser_model
 from tools.model.dataset import Chips, load, shard_paths
-from tools.model.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from tools.model.browser import Said
+
+PROMPTS: Final = (HIGH_RECALL.prompt, AS_TRAINED.prompt, DESCRIPTION)
 
 NormalisedBox = tuple[float, float, float, float]
 
@@ -132,6 +140,43 @@ def told_count(answer: str) -> int | None:
         return None
 
 
+def told_boxes(answer: str) -> list[NormalisedBox]:
+    """Return an answer's boxes; none when it cannot be read."""
+    try:
+        return [detection.box for detection in parse_answer(answer).detections]
+    except ModelOutputError:
+        return []
+
+
+def draw_worst(path: Path, chips: Chips, answers: Sequence[str], count: int = 20) -> None:
+    """Draw the chips with the most wrong pixels beyond what perfect boxes cost.
+
+    Both pictures side by side, the truth's boxes white, the model's magenta.
+    """
+    from PIL import Image, ImageDraw  # noqa: PLC0415 (needed nowhere else here)
+
+    def wrong(index: int) -> int:
+        truth = chips.masks[index]
+        perfect = drawn([tuple(edge / CHIP_SIZE for edge in box) for box in chips.boxes_of(index)])  # type: ignore[misc]
+        return int((drawn(told_boxes(answers[index])) ^ truth).sum()) - int((perfect ^ truth).sum())
+
+    order = sorted(range(len(answers)), key=wrong, reverse=True)[:count]
+    scale, columns = 2, 4
+    edge = scale * CHIP_SIZE
+    sheet = Image.new("RGB", (columns * (2 * edge + 8), -(-count // columns) * (edge + 8)), "white")
+    for place, index in enumerate(order):
+        row, column = divmod(place, columns)
+        for view in range(2):
+            picture = Image.fromarray(chips.pictures[index, view]).resize((edge, edge), Image.Resampling.NEAREST)
+            pen = ImageDraw.Draw(picture)
+            for box in chips.boxes_of(index):
+                pen.rectangle([scale * corner for corner in box], outline="white")
+            for box in told_boxes(answers[index]):
+                pen.rectangle([edge * corner for corner in box], outline="magenta")
+            sheet.paste(picture, (column * (2 * edge + 8) + view * edge, row * (edge + 8)))
+    sheet.save(path, quality=80)
+
+
 def figures(chips: Chips, answers: Mapping[str, Sequence[str]]) -> dict[str, object]:
     """Return all figures of the answers, by prompt, to the first chips."""
     boxes, words = answers[HIGH_RECALL.prompt], answers[DESCRIPTION]
@@ -143,22 +188,45 @@ def figures(chips: Chips, answers: Mapping[str, Sequence[str]]) -> dict[str, obj
     }
 
 
+def ask_all(options: argparse.Namespace, chips: Chips) -> dict[str, list[Said]]:
+    """Ask all three prompts of the first chips in a browser."""
+    questions = (detection(PROMPTS[0]), detection(PROMPTS[1]), description())
+    answers: dict[str, list[Said]] = {prompt: [] for prompt in PROMPTS}
+    with browser_model(options.model, backend=options.backend, dtype=options.dtype) as model:
+        for index in range(options.chips):
+            for prompt, said in zip(PROMPTS, model.answers(chips.pictures[index], questions), strict=True):
+                answers[prompt].append(said)
+            if (index + 1) % 50 == 0:
+                print(f"{index + 1} of {options.chips} chips", file=sys.stderr, flush=True)
+    return answers
+
+
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/demo"))
-    parser.add_argument("--suffix", default="", help="_fp16 for the half-precision files")
+    parser.add_argument("--backend", choices=("wasm", "auto", "swiftshader"), default="wasm")
+    parser.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--data", type=Path, default=Path(".cache/demo-chips"))
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     parser.add_argument("--chips", type=int, default=500)
+    parser.add_argument("--answers", type=Path, help="keep the tokens of every answer in this file")
+    parser.add_argument("--worst", type=Path, help="write a picture of the twenty chips with the most wrong pixels")
     options = parser.parse_args()
     chips = load(shard_paths(options.data, options.split))
     if len(chips) < options.chips:
         parser.error(f"expected at least {options.chips} {options.split} chips in {options.data}, found {len(chips)}")
     started = time.monotonic()
-    figures = evaluate(Sessions(options.model, options.suffix), chips, options.chips)
+    said = ask_all(options, chips)
     seconds = round(time.monotonic() - started, 1)
-    print(json.dumps({"split": options.split, "chips": options.chips, **figures, "seconds": seconds}))
+    answers = {prompt: [one.text for one in said[prompt]] for prompt in PROMPTS}
+    if options.answers:
+        kept = [[{"ids": one.ids, "stopped": one.stopped} for one in said[prompt]] for prompt in PROMPTS]
+        options.answers.write_text(json.dumps({"seeds": chips.seeds[: options.chips].tolist(), "answers": kept}))
+    if options.worst:
+        draw_worst(options.worst, chips, answers[HIGH_RECALL.prompt])
+    where = {"backend": options.backend, "dtype": options.dtype, "split": options.split, "chips": options.chips}
+    print(json.dumps({**where, **figures(chips, answers), "seconds": seconds}))
 
 
 if __name__ == "__main__":
