@@ -87,10 +87,14 @@ DESCRIPTIONS: Final = (
     "No mining is visible in this chip.",
     "Site 1: small, centre. 1 suspected mining site in all. Its box covers less than 1 ha.",
     "Site 1: medium, north-west. 1 suspected mining site in all. Its box covers about 2 ha.",
-    "Site 1: medium, north. Site 2: medium, south-east. 2 suspected mining sites in all, scattered. "
-    "Their boxes cover about 7 ha.",
-    "Site 1: large, west. Site 2: small, centre. Site 3: small, south-west. 3 suspected mining sites in all, "
-    "close together. Their boxes cover about 12 ha.",
+    (
+        "Site 1: medium, north. Site 2: medium, south-east. 2 suspected mining sites in all, scattered. "
+        "Their boxes cover about 7 ha."
+    ),
+    (
+        "Site 1: large, west. Site 2: small, centre. Site 3: small, south-west. 3 suspected mining sites in all, "
+        "close together. Their boxes cover about 12 ha."
+    ),
 )
 """Descriptions of the kind that the models were taught: count, sizes, place, spread and hectares."""
 

@@ -1,4 +1,4 @@
-"""Draw a training log as a picture: ``python -m tools.model.curve --out models/demo/training.png``."""
+"""Draw training logs, one run after the other, as a picture: ``python -m tools.model.curve --log FIRST SECOND``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ SMOOTHED_OVER: Final = 15
 def main() -> None:
     """Read the log, draw both losses over the steps."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path, default=Path(".cache/demo-training/log.jsonl"))
+    parser.add_argument("--log", type=Path, nargs="+", default=[Path(".cache/demo-training/log.jsonl")])
     parser.add_argument("--out", type=Path, default=Path("models/demo/training.png"))
     options = parser.parse_args()
-    entries = [json.loads(line) for line in options.log.read_text(encoding="utf-8").splitlines()]
+    entries: list[dict[str, float]] = []
+    for log in options.log:
+        before = entries[-1]["step"] if entries else 0
+        for line in log.read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            entries.append({**entry, "step": before + entry["step"]})
     steps = np.array([entry["step"] for entry in entries])
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
     window = np.ones(SMOOTHED_OVER) / SMOOTHED_OVER

@@ -21,9 +21,7 @@ AT_ONCE: Final = 256
 """Chips in one pass."""
 
 
-def network_of(
-    architecture: Architecture, weights: Mapping[str, NDArray[np.float32]], device: torch.device
-) -> Network:
+def network_of(architecture: Architecture, weights: Mapping[str, NDArray[np.float32]], device: torch.device) -> Network:
     """Build a network in single precision."""
     network = Network(architecture)
     network.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights}, strict=True)

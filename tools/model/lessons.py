@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,6 +12,8 @@ from tools.model.symmetry import SYMMETRIES, in_raster_order, turned, turned_box
 from tools.model.tokenizer import IM_END, PAD, build_tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 

@@ -6,7 +6,8 @@ resumes from the last checkpoint in ``--out``; ``--stop-after`` ends one run ear
 where there is one, else one CPU thread, in bfloat16. Chips may still be being drawn: new shards join as they appear.
 
 Two auxiliary losses, dropped at export, teach what the boxes need long before the text does: each patch predicts its
-own mask and, if a mine's first pixel lies in it, that mine's box; so do the decoder's positions over the second picture.
+own mask and, if a mine's first pixel lies in it, that mine's box; so do the decoder's positions over the second
+picture.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own convention)
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from tools.model.weights import load_safetensors, save_safetensors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
 GROUNDING_PROMPTS: Final = (GROUNDING_HIGH_RECALL, GROUNDING_AS_TRAINED)
@@ -117,7 +118,7 @@ class Pool:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self._folder = folder
-        self._device = device
+        self.device = device
         self._seen: set[Path] = set()
         self._parts: list[tuple[Tensor, ...]] = []
         self._arrays: tuple[Tensor, ...] = ()
@@ -136,7 +137,7 @@ class Pool:
                 arrays = (
                     chips.pictures, chips.masks, lessons.grounding, lessons.description, lessons.boxes
                 )  # fmt: skip
-                self._parts.append(tuple(torch.from_numpy(a[lessons.usable]).to(self._device) for a in arrays))
+                self._parts.append(tuple(torch.from_numpy(a[lessons.usable]).to(self.device) for a in arrays))
                 self._seen.add(path)
             if new:
                 self._arrays = tuple(torch.cat(columns) for columns in zip(*self._parts, strict=True))
@@ -165,7 +166,7 @@ class Stream:
             raise ValueError(f"expected a batch of a multiple of {SYMMETRIES}, got {batch_size}")
         self._pool = pool
         self._size = batch_size
-        self._device = device
+        self.device = device
         self._random = torch.Generator(device).manual_seed(seed)
         tokenizer = build_tokenizer()
 
@@ -186,23 +187,23 @@ class Stream:
     def batches(self) -> Iterator[Batch]:
         """Yield for ever."""
         while True:
-            indices = torch.randint(len(self._pool), (self._size,), generator=self._random, device=self._device)
+            indices = torch.randint(len(self._pool), (self._size,), generator=self._random, device=self.device)
             parts = [self._pool.draw(part, symmetry) for symmetry, part in enumerate(indices.chunk(SYMMETRIES))]
             yield self._collate(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def _collate(self, pictures: Tensor, masks: Tensor, grounding: Tensor, description: Tensor, boxes: Tensor) -> Batch:
         chips = len(masks)
-        modes = torch.randint(len(GROUNDING_PROMPTS), (chips,), generator=self._random, device=self._device)
+        modes = torch.randint(len(GROUNDING_PROMPTS), (chips,), generator=self._random, device=self.device)
         prompts = torch.cat([modes, torch.full_like(modes, len(GROUNDING_PROMPTS))])
         answers = torch.cat([grounding, description]).long()
         ids, prefix = self._prefixes[prompts], self._lengths[prompts]
-        places = prefix[:, None] + torch.arange(ANSWER, device=self._device)
+        places = prefix[:, None] + torch.arange(ANSWER, device=self.device)
         ids = ids.scatter(1, places, answers)
         weights = (answers != PAD).float()
         weights[:, 0] = DECISION_WEIGHT
         weights[torch.isin(answers, self._going_on)] = GOING_ON_WEIGHT
-        anchors = torch.zeros(chips, 16, 16, device=self._device)
-        corners = torch.zeros(chips, 16, 16, 4, device=self._device)
+        anchors = torch.zeros(chips, 16, 16, device=self.device)
+        corners = torch.zeros(chips, 16, 16, 4, device=self.device)
         # Last boxes first: where two share a patch, the first one stays.
         for place in reversed(range(boxes.shape[1])):
             box = boxes[:, place].long()
@@ -335,8 +336,7 @@ def _initialise(module: nn.Module) -> None:
                 weight.view(-1, CELL**2 + 5)[:, CELL**2] = ANCHOR_PRIOR_LOGIT
 
 
-def main() -> None:
-    """Train until the schedule or this run's time is over; write checkpoints, weights and a log."""
+def _options() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="demo", choices=PRESETS)
     parser.add_argument("--chips", type=Path, default=Path(".cache/demo-chips"))
@@ -349,7 +349,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
-    options = parser.parse_args()
+    return parser, parser.parse_args()
+
+
+def main() -> None:
+    """Train until the schedule or this run's time is over; write checkpoints, weights and a log."""
+    parser, options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
@@ -368,7 +373,13 @@ def main() -> None:
         parser.error(f"expected shards of chips in {options.chips}: run python -m tools.model.dataset first")
     parameters = sum(w.size for w in trainer.weights().values())
     print(f"{len(pool)} chips, {parameters / 1e6:.2f} M parameters, {device}, step {trainer.step_number}", flush=True)
-    stream = Stream(pool, options.batch, options.seed + 1000 * trainer.step_number, device).batches()
+    spent = _run(trainer, pool, options, checkpoint, spent)
+    _save(trainer, checkpoint, spent)
+
+
+def _run(trainer: Trainer, pool: Pool, options: argparse.Namespace, checkpoint: Path, spent: float) -> float:
+    """Return the seconds spent, earlier runs included, when the schedule or this run's time is over."""
+    stream = Stream(pool, options.batch, options.seed + 1000 * trainer.step_number, pool.device).batches()
     # The first step compiles, which the clock leaves out.
     trainer.step(next(stream), 0)
     started = last_saved = time.monotonic()
@@ -378,7 +389,7 @@ def main() -> None:
             done = (spent + now - started) / (60 * options.minutes) if options.minutes else None
             progress = trainer.step_number / options.steps if done is None else done
             if progress >= 1 or now - started > 60 * options.stop_after:
-                break
+                return spent + now - started
             if now - last_saved > 60 * options.checkpoint_minutes:
                 _save(trainer, checkpoint, spent + now - started)
                 last_saved = now
@@ -396,7 +407,6 @@ def main() -> None:
                     print(json.dumps(entry), flush=True)
             if trainer.step_number % REFRESH_EVERY == 0:
                 pool.refresh()
-    _save(trainer, checkpoint, spent + time.monotonic() - started)
 
 
 def _save(trainer: Trainer, checkpoint: Path, spent: float) -> None:
