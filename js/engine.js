@@ -2,14 +2,15 @@
  * The page's side of the model engine: one queue, one worker, and exactly one terminal answer to every request.
  *
  * The worker is replaced whenever it may be broken: inside the inference library one failed run makes every later one
- * fail. A fresh worker is made when the next request needs it; it holds no model, so the caller loads again.
+ * fail. A fresh worker gets the model again before it is asked anything. Questions that a failure cut off are asked once
+ * more; after three failures without an answer in between nothing is tried any more until the caller loads a model.
  */
 
 import { describe, failure } from "./failure.js";
 import { NON_TERMINAL_TYPES, TERMINAL_TYPES } from "./protocol.js";
 
-/** @import { Answer, FailureName, Job, Request } from "./protocol.js" */
-/** @typedef {{ request: Job, images: Uint8Array[] }} Task */
+/** @import { Answer, FailureName, Job, Load, Request } from "./protocol.js" */
+/** @typedef {{ request: Job, images: Uint8Array[], retried: boolean, answered: Set<number> }} Task `answered`: prompts */
 /**
  * @typedef {object} EngineWorker the part of a Worker that is used
  * @property {(message: unknown, transfer: Transferable[]) => void} postMessage
@@ -29,6 +30,12 @@ const JOB_TYPES = ["probe", "load", "generate"];
 /** Causes found before the inference library was touched: the worker stays good. */
 const HARMLESS = new Set(["NoWebGpu", "MissingFile", "BadFile", "NetworkError", "InvalidMessage", "NotLoaded"]);
 
+/** Failures that another attempt may not meet. */
+const PASSING = new Set(["EngineError", "WorkerDied"]);
+
+/** Failures without an answer in between after which nothing is tried again by itself. */
+const MOST_FAILURES = 3;
+
 /** How long a cancelled request may keep the worker before the worker is replaced. One long step must fit. */
 const CANCEL_GRACE_MS = 30_000;
 
@@ -38,6 +45,14 @@ export class Engine {
   /** @type {Task[]} the first one runs */
   #queue = [];
   #running = false;
+  /** @type {Load | null} what made the model that questions are for */
+  #loaded = null;
+  /** Whether the worker holds that model; a fresh one does not. */
+  #holdsModel = false;
+  /** @type {Load | null} the load that is repeated before the running request can be */
+  #recovery = null;
+  #failures = 0;
+  #lastFailure = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watchdog;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -52,7 +67,7 @@ export class Engine {
   }
 
   /**
-   * Queue a request; its buffers are handed over and must not be used afterwards.
+   * Queue a request; its buffers are handed over and must not be changed afterwards.
    *
    * @param {unknown} message a request of the protocol
    * @param {Uint8Array[]} images
@@ -75,7 +90,8 @@ export class Engine {
       this.#onAnswer({ type: "failed", id, name: "InvalidMessage", message: complaint });
       return;
     }
-    this.#queue.push({ request: /** @type {Job} */ (message), images });
+    const request = /** @type {Job} */ (message);
+    this.#queue.push({ request, images: images.map(ownPixels), retried: false, answered: new Set() });
     this.#runNext();
   }
 
@@ -83,6 +99,8 @@ export class Engine {
   restart() {
     const tasks = this.#queue;
     this.#queue = [];
+    this.#loaded = null;
+    this.#failures = 0;
     this.#dropWorker();
     for (const { request } of tasks) this.#onAnswer({ type: "cancelled", id: request.id });
   }
@@ -90,12 +108,37 @@ export class Engine {
   #runNext() {
     const task = this.#queue[0];
     if (this.#running || task === undefined) return;
+    this.#begin(task);
+  }
+
+  /** @param {Task} task the first of the queue */
+  #begin(task) {
     this.#running = true;
+    const { request, images } = task;
+    if (request.type !== "generate" || this.#loaded === null || this.#holdsModel) {
+      if (request.type === "load") this.#loaded = null; // the worker lets go of its model before it loads another
+      this.#post(request, images);
+      return;
+    }
+    const recovery = { ...this.#loaded, id: `${request.id}, model again` };
+    this.#recovery = recovery;
+    try {
+      this.#onAnswer({ type: "stage", id: request.id, stage: "recover", reason: this.#lastFailure });
+    } finally {
+      this.#post(recovery, []);
+    }
+  }
+
+  /**
+   * @param {Job} request
+   * @param {Uint8Array[]} images kept here, in case they are needed again
+   */
+  #post(request, images) {
     this.#feedWatchdog();
-    const images = task.images.map(ownPixels);
+    const copies = images.map((pixels) => new Uint8Array(pixels));
     try {
       this.#worker ??= this.#startWorker();
-      this.#worker.postMessage({ request: task.request, images }, images.map((pixels) => pixels.buffer));
+      this.#worker.postMessage({ request, images: copies }, copies.map((pixels) => pixels.buffer));
     } catch (error) {
       this.#fail("WorkerDied", `the worker could not be given the request: ${describe(error)}`);
     }
@@ -125,17 +168,52 @@ export class Engine {
   #receive(data) {
     const answer = /** @type {Answer} */ (data);
     const task = this.#queue[0];
-    if (!this.#running || task === undefined || answer?.id !== task.request.id) {
+    const expected = this.#recovery ?? task?.request;
+    if (!this.#running || task === undefined || answer?.id !== expected?.id) {
       this.#fail("WorkerDied", `the worker answered a request that is not running: ${JSON.stringify(data)?.slice(0, 200)}`);
     } else if (TERMINAL_TYPES.includes(answer.type)) {
-      const broken = answer.type === "failed" && !HARMLESS.has(answer.name);
-      this.#finish(answer, broken);
+      this.#end(task, answer);
     } else if (NON_TERMINAL_TYPES.includes(answer.type)) {
       this.#feedWatchdog();
-      this.#onAnswer(answer);
+      if (this.#recovery === null && !isRepeated(task, answer)) this.#onAnswer(answer);
     } else {
       this.#fail("WorkerDied", `the worker sent an unknown message: ${JSON.stringify(data)?.slice(0, 200)}`);
     }
+  }
+
+  /**
+   * @param {Task} task the running one
+   * @param {Answer} answer terminal, to it or to the load that has to come before it
+   */
+  #end(task, answer) {
+    const recovering = this.#recovery !== null;
+    this.#recovery = null;
+    if (answer.type === "failed" && !HARMLESS.has(answer.name)) {
+      this.#fail(answer.name, recovering ? `the model could not be loaded again: ${answer.message}` : answer.message);
+    } else if (!recovering) {
+      this.#remember(task.request, answer);
+      this.#finish(answer, false);
+    } else if (answer.type === "loaded") {
+      this.#holdsModel = true;
+      this.#post(task.request, task.images);
+    } else {
+      const { id } = task.request;
+      const why = answer.type === "failed" ? answer : { name: /** @type {const} */ ("EngineError"), message: "it ended" };
+      const message = `the model could not be loaded again: ${why.message}`;
+      this.#finish({ type: "failed", id, name: why.name, message }, true);
+    }
+  }
+
+  /**
+   * @param {Job} request
+   * @param {Answer} answer its terminal one
+   */
+  #remember(request, answer) {
+    if (answer.type === "loaded") {
+      this.#loaded = /** @type {Load} */ (request);
+      this.#holdsModel = true;
+    }
+    if (answer.type === "loaded" || answer.type === "generated") this.#failures = 0;
   }
 
   /** @param {string} id */
@@ -147,22 +225,43 @@ export class Engine {
       this.#onAnswer({ type: "cancelled", id });
       return;
     }
+    if (this.#recovery !== null) {
+      this.#finish({ type: "cancelled", id }, true);
+      return;
+    }
     this.#worker?.postMessage({ request: { type: "cancel", id }, images: [] }, []);
-    this.#cancelGrace ??= setTimeout(() => this.#finish({ type: "cancelled", id }, true), CANCEL_GRACE_MS);
+    this.#cancelGrace ??= setTimeout(() => this.#fail("Timeout", "the worker did not heed a cancellation"), CANCEL_GRACE_MS);
   }
 
   /**
-   * End the running request, if any, and replace the worker.
+   * Replace the worker; ask the running request, if any, once more or end it.
    *
    * @param {FailureName} name
    * @param {string} message
    */
   #fail(name, message) {
     const task = this.#queue[0];
-    if (this.#running && task !== undefined) {
-      this.#finish({ type: "failed", id: task.request.id, name, message }, true);
-    } else {
+    const wasCancelled = this.#cancelGrace !== undefined;
+    this.#lastFailure = message;
+    if (!this.#running || task === undefined) {
       this.#dropWorker();
+      return;
+    }
+    const { id, type } = task.request;
+    const mayPass = type === "generate" && PASSING.has(name) && this.#loaded !== null;
+    if (mayPass) this.#failures += 1;
+    if (wasCancelled) {
+      this.#finish({ type: "cancelled", id }, true);
+    } else if (mayPass && this.#failures >= MOST_FAILURES) {
+      this.#loaded = null;
+      this.#failures = 0;
+      this.#finish({ type: "failed", id, name: "GaveUp", message }, true);
+    } else if (mayPass && !task.retried) {
+      task.retried = true;
+      this.#dropWorker();
+      this.#begin(task);
+    } else {
+      this.#finish({ type: "failed", id, name, message }, true);
     }
   }
 
@@ -184,7 +283,7 @@ export class Engine {
 
   #feedWatchdog() {
     clearTimeout(this.#watchdog);
-    const silence = this.#queue[0]?.request.timeout_ms;
+    const silence = (this.#recovery ?? this.#queue[0]?.request)?.timeout_ms;
     if (silence === undefined) return;
     this.#watchdog = setTimeout(() => this.#fail("Timeout", `no sign of life for ${silence} ms`), silence);
   }
@@ -198,9 +297,23 @@ export class Engine {
   #dropWorker() {
     this.#stopClocks();
     this.#running = false;
+    this.#recovery = null;
+    this.#holdsModel = false;
     this.#worker?.terminate();
     this.#worker = null;
   }
+}
+
+/**
+ * @param {Task} task
+ * @param {Answer} answer before its end
+ * @returns {boolean} whether a second attempt only says again what the first one had already said whole
+ */
+function isRepeated({ answered }, answer) {
+  if (!("prompt" in answer) || answer.prompt === undefined) return false;
+  if (answered.has(answer.prompt)) return true;
+  if (answer.type === "answered") answered.add(answer.prompt);
+  return false;
 }
 
 /**
@@ -248,14 +361,13 @@ function complaintAbout(request, images) {
 }
 
 /**
- * Pixels in a buffer of their own. A view into something larger, such as Python's heap, must not be transferred.
+ * Pixels in a buffer of their own. A view into something larger, such as Python's heap, changes with it.
  *
  * @param {Uint8Array} pixels
- * @returns {Uint8Array<ArrayBuffer>}
  */
 function ownPixels(pixels) {
   const whole = pixels.byteLength === pixels.buffer.byteLength && pixels.buffer instanceof ArrayBuffer;
-  return whole ? /** @type {Uint8Array<ArrayBuffer>} */ (pixels) : new Uint8Array(pixels);
+  return whole ? pixels : new Uint8Array(pixels);
 }
 
 /**

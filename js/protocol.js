@@ -37,7 +37,7 @@
  * @typedef {"download" | "create_sessions" | "warm_up" | "preprocess" | "vision" | "prefill" | "decode" |
  *   "recover"} StageName
  */
-/** @typedef {{ type: "stage", id: string, stage: StageName, prompt?: number }} Stage */
+/** @typedef {{ type: "stage", id: string, stage: StageName, prompt?: number, reason?: string }} Stage */
 /** @typedef {{ type: "text", id: string, prompt: number, text: string, n_tokens: number }} Text */
 
 /** @typedef {{ vendor: string, architecture: string, description: string }} AdapterInfo */
@@ -56,7 +56,7 @@
 /** @typedef {{ type: "generated", id: string, ms: Timings }} Generated */
 /**
  * @typedef {"NoWebGpu" | "MissingFile" | "BadFile" | "NetworkError" | "OutOfMemory" | "Timeout" | "WorkerDied" |
- *   "InvalidMessage" | "NotLoaded" | "EngineError"} FailureName
+ *   "InvalidMessage" | "NotLoaded" | "EngineError" | "GaveUp"} FailureName
  */
 /** @typedef {{ type: "failed", id: string, name: FailureName, message: string }} Failed */
 /** @typedef {{ type: "cancelled", id: string }} Cancelled */

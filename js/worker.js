@@ -2,6 +2,7 @@
 
 import { probeAdapter } from "./adapter.js";
 import { answerAll } from "./decoding.js";
+import { watchDevices } from "./devices.js";
 import { describe, failure } from "./failure.js";
 import { FileStore } from "./file_store.js";
 import { ModelCache } from "./model_cache.js";
@@ -17,7 +18,7 @@ const THROTTLE_MS = 100;
 const OUT_OF_MEMORY = /out of memory|bad_alloc|allocation failed|failed to allocate|exceeds the max(imum)? buffer/i;
 
 /** @type {FailureName[]} */
-const OWN_FAILURES = ["NoWebGpu", "MissingFile", "BadFile", "NetworkError", "NotLoaded", "InvalidMessage"];
+const OWN_FAILURES = ["NoWebGpu", "MissingFile", "BadFile", "NetworkError", "OutOfMemory", "NotLoaded", "InvalidMessage"];
 
 const cache = new ModelCache({
   fetch: (url, options) => fetch(url, options),
@@ -41,6 +42,15 @@ self.onmessage = ({ data }) => {
 self.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   if (running !== null) end(running.id, failed(running.id, event.reason));
+});
+
+watchDevices(self.GPUAdapter, {
+  // A lost device takes its sessions along and leaves runs hanging: end as a crash does.
+  onLost: crash,
+  onError: (error) => {
+    if (running === null) crash(error);
+    else end(running.id, failed(running.id, error));
+  },
 });
 
 // Held for as long as this worker lives, so that the page sees it end.
@@ -105,7 +115,6 @@ async function load(request, signal) {
       if (progress.loaded_bytes === progress.total_bytes || due()) say({ type: "progress", id, ...progress });
     },
   });
-  void watchDevice(runtime);
   return { type: "loaded", id, device, dtype, ms: performance.now() - started };
 }
 
@@ -142,18 +151,12 @@ async function generate(request, images, signal) {
 }
 
 /**
- * A lost graphics device takes its sessions along and leaves runs hanging: end as a crash does.
- *
- * @param {import("./runtime.js").Runtime} runtime
+ * @param {Error} error
  */
-async function watchDevice({ ort }) {
-  const device = await ort.env.webgpu.device;
-  const lost = await device?.lost;
-  if (lost !== undefined) {
-    setTimeout(() => {
-      throw new Error(`the graphics device was lost: ${lost.message || lost.reason}`);
-    });
-  }
+function crash(error) {
+  setTimeout(() => {
+    throw error;
+  });
 }
 
 /**

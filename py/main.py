@@ -82,6 +82,7 @@ from galamsey.state import (
 )
 from galamsey.storage import StorageState, is_stored
 from galamsey.survey import SURVEY_DAYS, survey
+from galamsey.wording_engine import GPU_GIVEN_UP, gave_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     from galamsey.dates import Day
     from galamsey.drafts import Question
     from galamsey.models import Model, Plan
-    from galamsey.protocol import Answered, Grown
+    from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
 
 SPEED_WINDOW_S: Final = 5.0
@@ -155,6 +156,7 @@ class App:
         self._load_task: asyncio.Task[None] | None = None
         self._survey_task: asyncio.Task[None] | None = None
         self._model_settled = asyncio.Event()
+        self._gpu_given_up = False
         self._run_count = 0
         self._places: tuple[Place, ...] = ()
         self._map: MapView | None = None
@@ -517,8 +519,9 @@ class App:
             else:
                 await analyse_own(request, read_bands, self._services, report)
         except EngineError as error:
-            self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=str(error)))
-            self._recover()
+            self._note_loss(error)
+            problem = str(error)
+            self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=problem, cause=error.name))
         except GalamseyError as error:
             self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=str(error)))
         else:
@@ -556,12 +559,14 @@ class App:
                 ],
             )
 
-    def _recover(self) -> None:
-        """After a failure the engine's worker is a fresh one and holds no model: load it again."""
-        if self.state.model.stage is ModelStage.READY:
-            model = self.state.model.model
-            builds = (self.state.model.plan.dtype,) if self.state.model.plan else ()
-            self._load_now(model, builds)
+    def _note_loss(self, error: EngineError) -> None:
+        """Show that the engine gave its model up; every other failure leaves it able to load the model by itself."""
+        if error.name != "GaveUp":
+            return
+        plan = self.state.model.plan
+        on_gpu = plan is not None and plan.device == "webgpu"
+        self._gpu_given_up = self._gpu_given_up or on_gpu
+        self.dispatch(ModelFailed(problem=gave_up(str(error), on_gpu=on_gpu)))
 
     async def _load_first(self) -> None:
         """Load what the last visit used, unless loading it has ended the page twice."""
@@ -586,9 +591,9 @@ class App:
         adapter = await self._client.probe()
         return plans(
             model,
-            webgpu=adapter.webgpu,
+            webgpu=adapter.webgpu and not self._gpu_given_up,
             shader_f16=adapter.shader_f16,
-            no_webgpu_reason=adapter.reason,
+            no_webgpu_reason=GPU_GIVEN_UP if self._gpu_given_up else adapter.reason,
             offered=builds,
             max_buffer_bytes=adapter.max_buffer_bytes,
         )
@@ -647,7 +652,7 @@ class App:
 
     async def _ask(
         self, composites: Sequence[Composite], questions: Sequence[Question]
-    ) -> AsyncGenerator[Grown | Answered, None]:
+    ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
         await self._model_settled.wait()
         if self.state.model.stage is not ModelStage.READY:
             raise EngineError("NotLoaded", f"no model is loaded: {self.state.model.problem or 'choose one first'}")

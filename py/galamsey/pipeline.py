@@ -16,7 +16,7 @@ from galamsey.errors import ModelOutputError, NoSceneError, NoUsableImageError, 
 from galamsey.geo import ring_lonlat
 from galamsey.imagery import Look, Reading, read_chip
 from galamsey.ownimage import compose_own
-from galamsey.protocol import Answered, Grown
+from galamsey.protocol import Answered, Grown, Recovering
 from galamsey.scenes import SceneQuery, format_date
 from galamsey.sites import Site, locate, union_area_ha
 
@@ -44,7 +44,7 @@ class Services:
     """Scenes that answer the query, newest first."""
     read_header: Callable[[str], Awaitable[RasterHeader]]
     read_window: Callable[[str, Window], Awaitable[Raster]]
-    ask: Callable[[Sequence[Composite], Sequence[Question]], AsyncGenerator[Grown | Answered, None]]
+    ask: Callable[[Sequence[Composite], Sequence[Question]], AsyncGenerator[Grown | Answered | Recovering, None]]
     """Answers to questions about the same composites, in order, as they grow; the model sees the pictures once."""
     seconds: Callable[[], float]
     """A clock that only runs forward."""
@@ -169,6 +169,13 @@ class Described:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelRestarted:
+    """The model failed; it is loaded again and asked once more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageTimed:
     """A stage ended."""
 
@@ -186,6 +193,7 @@ Step: TypeAlias = (
     | AnswerUnreadable
     | DescriptionGrew
     | Described
+    | ModelRestarted
     | StageTimed
 )
 
@@ -236,6 +244,8 @@ async def ask_model(
     async with aclosing(services.ask(pictures, questions)) as heard:
         async for one in heard:
             match one:
+                case Recovering(reason=reason):
+                    report(ModelRestarted(reason=reason))
                 case Grown(question=0, text=text):
                     report(AnswerGrew(text=text))
                 case Answered(question=0, answer=answer):

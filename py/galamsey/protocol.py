@@ -98,6 +98,13 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recovering:
+    """The engine failed; the model is loaded again, and what is not answered yet is asked once more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generated:
     """All questions of a request are answered."""
 
@@ -201,13 +208,15 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Generated | 
             raise EngineError("InvalidMessage", f"expected a terminal answer, got {other!r}")
 
 
-def read_heard(message: Mapping[str, Any]) -> Grown | Answered | None:
+def read_heard(message: Mapping[str, Any]) -> Grown | Answered | Recovering | None:
     """Read what a ``generate`` request hears before its end; None for a message that tells nothing about an answer."""
     match message["type"]:
         case "text":
             return Grown(question=int(message["prompt"]), text=str(message["text"]))
         case "answered":
             return Answered(question=int(message["prompt"]), answer=_answer(message["answer"]))
+        case "stage" if message["stage"] == "recover":
+            return Recovering(reason=str(message.get("reason", "")))
         case _:
             return None
 

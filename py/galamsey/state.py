@@ -21,6 +21,7 @@ from galamsey.pipeline import (
     DaysOffered,
     Described,
     DescriptionGrew,
+    ModelRestarted,
     SceneChosen,
     SitesFound,
     StageTimed,
@@ -142,6 +143,10 @@ class Run:
     """Why the run failed, in words for the person."""
     problem_kind: str = ""
     """Class of the error, so that a remedy can be offered."""
+    problem_cause: str = ""
+    """The cause that the engine gave; empty for other errors."""
+    restarts: tuple[str, ...] = ()
+    """Why the model had to be loaded again while it was asked."""
     model: ModelState | None = None
     """The model that answered."""
     timings_ms: tuple[tuple[str, float], ...] = ()
@@ -259,6 +264,8 @@ class RunFailed:
     run_id: int
     kind: str
     problem: str
+    cause: str = ""
+    """The cause that the engine gave; empty for other errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,8 +404,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, run=_advance(state.run, step, state.model))
         case RunEnded():
             return _note_own(replace(state, run=replace(state.run, stage=Stage.DONE)))
-        case RunFailed(kind=kind, problem=problem):
-            failed = replace(state.run, stage=Stage.FAILED, problem=problem, problem_kind=kind)
+        case RunFailed(kind=kind, problem=problem, cause=cause):
+            failed = replace(state.run, stage=Stage.FAILED, problem=problem, problem_kind=kind, problem_cause=cause)
             return _note_own(replace(state, run=failed))
         case RunCancelled():
             return _note_own(replace(state, run=replace(state.run, stage=Stage.CANCELLED)))
@@ -420,7 +427,7 @@ def _note_own(state: AppState) -> AppState:
 _NEXT_STAGE: Final = {"search": Stage.CHOOSING}
 
 
-def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: PLR0911 - one case for each step
+def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: C901, PLR0911 - one case for each step
     match step:
         case ChipOutlined(grid=grid):
             return replace(run, grid=grid)
@@ -438,6 +445,8 @@ def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: PLR0911 -
             return replace(run, model=model, unreadable=step, sites=(), stage=Stage.DESCRIBING)
         case DescriptionGrew(text=text) | Described(text=text):
             return replace(run, description=text)
+        case ModelRestarted(reason=reason):
+            return replace(run, restarts=(*run.restarts, reason))
         case StageTimed(stage=name, ms=ms):
             return replace(run, stage=_NEXT_STAGE.get(name, run.stage), timings_ms=(*run.timings_ms, (name, ms)))
 

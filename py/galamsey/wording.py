@@ -15,6 +15,7 @@ from galamsey.prose import counted_sites
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
+from galamsey.wording_engine import RESTARTED, engine_failure, restarted
 
 if TYPE_CHECKING:
     from galamsey.chips import Chip
@@ -95,7 +96,7 @@ def description_note(run: Run) -> str:
     return f"These words speak of {words}, the detection shows {boxes}. Go by the boxes and the picture."
 
 
-def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome
+def verdict(run: Run) -> Verdict:
     """Say what came of a run, or what it is doing."""
     if run.found is not None:
         finding = _finding(run)
@@ -113,9 +114,8 @@ def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome
         )
     if run.stage is Stage.CANCELLED:
         return Verdict(tone="doubtful", line="Cancelled", detail="Nothing was decided about this chip.")
-    if run.sites:
-        return Verdict(tone="working", line=f"{count_sites(len(run.sites))} so far")
-    return Verdict(tone="working", line=run.stage.value)
+    line = f"{count_sites(len(run.sites))} so far" if run.sites else run.stage.value
+    return Verdict(tone="working", line=line, detail=RESTARTED if run.restarts else "")
 
 
 def _failure(run: Run) -> Verdict:
@@ -138,6 +138,9 @@ def _failure(run: Run) -> Verdict:
             line="No image in the catalogue",
             detail=f"{run.problem[:1].upper()}{run.problem[1:]}. This says nothing about mining here.",
         )
+    if run.problem_kind == "EngineError":
+        line, detail = engine_failure(run.problem_cause, run.problem)
+        return Verdict(tone="problem", line=line, detail=detail)
     problem = run.problem[:1].upper() + run.problem[1:].rstrip(".")
     return Verdict(
         tone="problem",
@@ -330,6 +333,8 @@ def provenance(run: Run) -> list[tuple[str, str]]:
             ("Model", run.model.model.id),
             ("Computed", f"{device_name(plan.device)}, {plan.dtype}: {plan.reason}"),
         ]
+    if run.restarts:
+        rows.append(("Engine", restarted(run.restarts)))
     rows += [(f"Time, {stage}", format_seconds(ms / KB)) for stage, ms in run.timings_ms]
     answer = run.found.text if run.found else run.unreadable.text if run.unreadable else ""
     if answer:

@@ -105,21 +105,6 @@ def test_a_broken_graph_fails_and_the_next_load_works(bench: Page, site: Server,
     assert ids(ask(bench, generate_request("g-1"), (1, 2)))
 
 
-@pytest.mark.parametrize("blow", ["self.close()", "setTimeout(() => { throw new Error('struck') })"])
-def test_a_dead_worker_is_noticed_and_replaced(bench: Page, site: Server, watch: Watch, blow: str) -> None:
-    watch.expected.append("struck")
-    load_demo(bench, site)
-    first = ids(ask(bench, generate_request("g-1"), (1, 2)))
-    request = generate_request("g-2", PROMPTS[1], max_new_tokens=2000)
-    bench.evaluate("(request) => { window.dying = bench.ask(request, [3, 4]) }", request)
-    bench.workers[0].evaluate(f"() => {{ {blow} }}")
-    end = checked(bench.evaluate("window.dying"))[-1]
-    assert (end["type"], end["name"]) == ("failed", "WorkerDied")
-    assert ask(bench, generate_request("g-3"), (1, 2))[-1]["name"] == "NotLoaded"
-    load_demo(bench, site, request_id="load-2")
-    assert ids(ask(bench, generate_request("g-4"), (1, 2))) == first
-
-
 def test_files_of_another_host_are_kept_and_read_back_without_it(
     wasm_browser: Browser, open_bench: Callable[[Browser], Page], watch: Watch
 ) -> None:

@@ -95,13 +95,12 @@ test("requests run one after the other in the order sent", () => {
   assert.equal(workers.length, 1, "a harmless failure keeps the worker");
 });
 
-test("pixels are handed over, but never more than the pixels", () => {
-  const own = pixels()[0];
-  engine.send(generate("a"), [own]);
-  assert.equal(own.byteLength, 0);
-  workers[0].says({ type: "cancelled", id: "a" });
+test("a view of pixels is copied when it is sent, and never more than the pixels", () => {
   const heap = new Uint8Array(100).fill(7);
+  engine.send(probe("a"));
   engine.send(generate("b"), [heap.subarray(10, 22)]);
+  heap.fill(9);
+  workers[0].says({ type: "failed", id: "a", name: "NoWebGpu", message: "none" });
   assert.equal(heap.byteLength, 100);
   assert.deepEqual(workers[0].posted.at(-1).images, [new Uint8Array(12).fill(7)]);
 });
@@ -153,6 +152,164 @@ test("a worker that cannot be made ends every request", () => {
   broken.send(probe("a"));
   broken.send(probe("b"));
   assert.deepEqual([onlyEnd("a").name, onlyEnd("b").name], ["WorkerDied", "WorkerDied"]);
+});
+
+const fails = (worker, id, name = "EngineError") => worker.says({ type: "failed", id, name, message: "run failed" });
+const answered = (id, prompt) => ({ type: "answered", id, prompt, answer: { text: `answer ${prompt}` } });
+const generated = (id) => ({ type: "generated", id, ms: {} });
+/** Load a model in the first worker. */
+const loadModel = () => {
+  engine.send(load("model"));
+  workers[0].says(loaded("model"));
+  answers.length = 0;
+};
+/** Let a fresh worker load the model again. */
+const reload = (worker) => {
+  assert.deepEqual({ ...worker.lastRequest, id: "" }, { ...load("model"), id: "" });
+  worker.says({ type: "stage", id: worker.lastRequest.id, stage: "download" });
+  worker.says(loaded(worker.lastRequest.id));
+};
+
+const harmful = {
+  "a run that fails": (worker) => fails(worker, "a"),
+  "a worker that throws": (worker) => worker.onerror({ message: "run failed" }),
+  "a worker that ends": () => deaths.at(-1)("run failed"),
+};
+for (const [name, fail] of Object.entries(harmful)) {
+  test(`after ${name} a fresh worker loads the model again and is asked the same once more`, () => {
+    loadModel();
+    const asked = pixels()[0].fill(5);
+    engine.send(generate("a"), [asked]);
+    fail(workers[0]);
+    assert.equal(workers[0].terminated, true);
+    reload(workers[1]);
+    assert.deepEqual(workers[1].lastRequest, generate("a"));
+    assert.deepEqual(workers[1].posted.at(-1).images, [new Uint8Array(12).fill(5)]);
+    workers[1].says(answered("a", 0));
+    workers[1].says(generated("a"));
+    assert.deepEqual(answers.map(({ type }) => type), ["stage", "answered", "generated"]);
+    assert.match(answers[0].reason, /run failed/);
+  });
+}
+
+test("prompts that were answered before the failure are not answered a second time", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  workers[0].says(answered("a", 0));
+  fails(workers[0], "a");
+  reload(workers[1]);
+  workers[1].says({ type: "text", id: "a", prompt: 0, text: "answer", n_tokens: 1 });
+  workers[1].says(answered("a", 0));
+  workers[1].says({ type: "stage", id: "a", stage: "decode", prompt: 1 });
+  workers[1].says(answered("a", 1));
+  workers[1].says(generated("a"));
+  assert.deepEqual(answers.filter(({ type }) => type === "answered").map(({ prompt }) => prompt), [0, 1]);
+  assert.deepEqual(answers.filter(({ type }) => type === "text"), []);
+});
+
+test("a second failure ends the request, and the next one gets a fresh worker with the model", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a");
+  reload(workers[1]);
+  fails(workers[1], "a");
+  assert.equal(onlyEnd("a").name, "EngineError");
+  engine.send(generate("b"), pixels());
+  reload(workers[2]);
+  workers[2].says(generated("b"));
+  assert.equal(onlyEnd("b").type, "generated");
+});
+
+test("after three failures in a row nothing is tried any more until a model is loaded", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a");
+  reload(workers[1]);
+  fails(workers[1], "a");
+  engine.send(generate("b"), pixels());
+  reload(workers[2]);
+  fails(workers[2], "b");
+  assert.equal(onlyEnd("b").name, "GaveUp");
+  assert.equal(workers.length, 3);
+  engine.send(generate("c"), pixels());
+  assert.equal(workers[3].lastRequest.id, "c", "asked without a model, which the worker answers with NotLoaded");
+  fails(workers[3], "c", "NotLoaded");
+  engine.send(load("d"));
+  workers[3].says(loaded("d"));
+  engine.send(generate("e"), pixels());
+  fails(workers[3], "e");
+  assert.deepEqual(ends("e"), [], "counted anew");
+});
+
+test("an answer in between starts the count of failures anew", () => {
+  loadModel();
+  for (let round = 0; round < 4; round += 1) {
+    engine.send(generate(`r${round}`), pixels());
+    fails(workers[round], `r${round}`);
+    reload(workers[round + 1]);
+    workers[round + 1].says(generated(`r${round}`));
+    assert.equal(onlyEnd(`r${round}`).type, "generated");
+  }
+});
+
+test("a model that died between two requests is loaded again before the next one", () => {
+  loadModel();
+  deaths[0]("ended");
+  engine.send(generate("a"), pixels());
+  reload(workers[1]);
+  workers[1].says(generated("a"));
+  assert.equal(onlyEnd("a").type, "generated");
+});
+
+test("a request cancelled while the model is loaded again ends at once, and the next one loads it", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a");
+  engine.send({ type: "cancel", id: "a" });
+  assert.equal(onlyEnd("a").type, "cancelled");
+  assert.equal(workers[1].terminated, true);
+  engine.send(generate("b"), pixels());
+  reload(workers[2]);
+  assert.equal(workers[2].lastRequest.id, "b");
+});
+
+test("a failure of what is being cancelled is not tried again", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  engine.send({ type: "cancel", id: "a" });
+  fails(workers[0], "a");
+  assert.equal(onlyEnd("a").type, "cancelled");
+  assert.equal(workers.length, 1);
+});
+
+test("a model that cannot be loaded again ends the request with the reason", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a");
+  fails(workers[1], workers[1].lastRequest.id, "NetworkError");
+  assert.equal(onlyEnd("a").name, "NetworkError");
+  assert.match(onlyEnd("a").message, /could not be loaded again: run failed/);
+});
+
+test("what has too little memory or hangs is not tried again by itself", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a", "OutOfMemory");
+  assert.equal(onlyEnd("a").name, "OutOfMemory");
+  engine.send(generate("b"), pixels());
+  reload(workers[1]);
+  mock.timers.tick(1000);
+  assert.equal(onlyEnd("b").name, "Timeout");
+  assert.equal(workers[1].terminated, true);
+  assert.equal(workers.length, 2);
+});
+
+test("a model that hangs while it is loaded again ends the request", () => {
+  loadModel();
+  engine.send(generate("a"), pixels());
+  fails(workers[0], "a");
+  mock.timers.tick(1000);
+  assert.equal(onlyEnd("a").name, "Timeout");
 });
 
 test("silence for timeout_ms ends the request and the worker", () => {

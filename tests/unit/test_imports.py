@@ -13,7 +13,8 @@ ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
     "indices", "dates", "median", "imagery", "choice", "survey", "imagefile", "resample", "wizard", "cautions", "prose",
     "picturefile", "ownimage", "prompts", "drafts", "models", "detections", "sites", "protocol", "storage", "pipeline",
-    "state", "links", "ownwords", "wording", "wording_storage", "records",
+    "state", "links", "ownwords", "wording_engine", "wording",
+    "wording_storage", "records",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

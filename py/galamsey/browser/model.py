@@ -19,6 +19,7 @@ from galamsey.protocol import (
     Generated,
     Grown,
     Loaded,
+    Recovering,
     cancel_request,
     generate_request,
     load_request,
@@ -104,9 +105,9 @@ class ModelClient:
 
     async def ask(
         self, composites: Sequence[Composite], questions: Sequence[Question]
-    ) -> AsyncGenerator[Grown | Answered, None]:
+    ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
         """Yield the greedy answers to questions about one chip, as they grow."""
-        heard: asyncio.Queue[Grown | Answered | None] = asyncio.Queue()
+        heard: asyncio.Queue[Grown | Answered | Recovering | None] = asyncio.Queue()
 
         def listen(message: Mapping[str, Any]) -> None:
             if (one := read_heard(message)) is not None:
