@@ -5,6 +5,9 @@
  * page's policy forbids; this page has no such script, so they are cleared before PyScript looks at them.
  */
 
+import "./own_scripts.js";
+import "./install_prompt.js";
+
 const PATIENCE_MS = 60_000;
 const THEME_KEY = "theme";
 
@@ -15,21 +18,6 @@ const STEP_ENDED_BY = new Map([
   ["Loaded interpreter", "packages"],
 ]);
 const STEPS = ["page", "python", "packages", "program"];
-
-/** Only scripts of this origin may be started from a string. */
-function allowOwnScriptsOnly() {
-  const types = /** @type {{ trustedTypes?: { createPolicy: (name: string, rules: object) => unknown } }} */ (
-    /** @type {unknown} */ (window)
-  ).trustedTypes;
-  types?.createPolicy("default", {
-    /** @param {string} url */
-    createScriptURL(url) {
-      const { origin, protocol } = new URL(url, document.baseURI);
-      if (origin !== location.origin) throw new TypeError(`expected a script of ${location.origin}, got ${protocol}//…`);
-      return url;
-    },
-  });
-}
 
 /** Before the first paint, so that the page does not flash. */
 function restoreTheme() {
@@ -133,7 +121,6 @@ async function startPython() {
 }
 
 restoreTheme();
-allowOwnScriptsOnly();
 const patience = setTimeout(failForTime, PATIENCE_MS);
 watchProgress();
 element("boot-reload").addEventListener("click", () => location.reload());

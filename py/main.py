@@ -16,6 +16,7 @@ from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
+from galamsey.browser.offline import OfflineView
 from galamsey.browser.own import OwnHandlers, OwnView
 from galamsey.browser.own_files import read_bands
 from galamsey.browser.raster import read_header, read_preview, read_window
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
 
+MODEL_UNDER_WAY: Final = frozenset({ModelStage.DOWNLOADING, ModelStage.STARTING})
 SPEED_WINDOW_S: Final = 5.0
 """A download's speed is that of its last seconds."""
 
@@ -189,6 +191,7 @@ class App:
             ),
         )
         self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
+        self._offline_view = OfflineView(self.own)
         self._services = Services(
             search=self._find_scenes,
             read_header=read_header,
@@ -203,6 +206,12 @@ class App:
         self.state = update(self.state, event)
         self._view.render(self.state)
         self._own_view.render(self.state)
+        self._offline_view.render(at_work=self._is_at_work())
+
+    def _is_at_work(self) -> bool:
+        run = self.state.run
+        running = run is not None and not run.stage.ended
+        return running or self._librarian.busy or self.state.model.stage in MODEL_UNDER_WAY
 
     def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, keep it, and let its unexpected end be seen."""
@@ -230,6 +239,7 @@ class App:
         self._places = read_places(await fetch_json(absolute("data/places.json")))
         self._view.show_ready()
         self._open_link()
+        self.own(self._offline_view.keep(self._model_settled.wait))
 
     async def _open_map(self) -> None:
         try:

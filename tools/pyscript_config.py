@@ -28,6 +28,7 @@ JS_MODULES = {
     "./js/map.js": "map",
     "./js/model_store.js": "model_store",
     "./js/own_files.js": "own_files",
+    "./js/offline.js": "offline",
 }
 """The bridge: JavaScript modules by the name under which Python imports them from `pyscript.js_modules`."""
 

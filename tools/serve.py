@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
 from tools.console import SetupError, exit_status, say
+from tools.policy import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,13 +67,6 @@ MEDIA_TYPES = {
 }
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
-ISOLATION_HEADERS = {
-    # Together these make the page cross-origin isolated, which gives WebAssembly its threads.
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
 REFUSED_NAMES = {"node_modules"}
 """Folders of the repository that are no part of the site. Names with a leading dot are refused anyway."""
 ENCODINGS = {"br": ".br", "gzip": ".gz"}
@@ -315,7 +309,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         self._log.append(self._exchange)
         self.send_response(status)
-        for name, value in {**ISOLATION_HEADERS, **headers}.items():
+        for name, value in {**HEADERS, **headers}.items():
             self.send_header(name, value)
         if status != HTTPStatus.NOT_MODIFIED:
             self.send_header("Content-Length", str(length))

@@ -2,7 +2,7 @@
 
     python -m tools.site [--out dist] [--compress]
 
-The same tree gives the same bytes. `site.manifest.json` names every file with its length and sha256.
+The same tree gives the same bytes. `sw.js` keeps the site for use without a network. `site.manifest.json` names every file with its length and sha256.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import zipfile
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from tools import pyscript_config
+from tools import offline, pyscript_config
 from tools.console import SetupError, exit_status, say, size_text
+from tools.policy import host_files
 from tools.vendor import DECLARATION_SUFFIXES, is_compressible
 from tools.vendor_lock import LOCK_NAME, read_lock, sha256_of
 
@@ -29,9 +30,10 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest a zip can hold: file times of a checkout must not reach the bytes."""
 BROTLI_QUALITY = 9
 
-SINGLE_FILES = ("index.html", "style.css", "py/main.py", "LICENSE", "NOTICES")
+SINGLE_FILES = ("index.html", "style.css", "manifest.webmanifest", "py/main.py", "LICENSE", "NOTICES")
 FOLDERS = {
     "js": "the JavaScript modules",
+    "icons": "the icons of the installed page",
     "data": "the base map and the places",
     "models/demo": "the demo model",
     "practice": "the practice region: run `make practice`",
@@ -68,7 +70,20 @@ def site_files(root: Path) -> dict[str, bytes | Path]:
     modules = pyscript_config.source_files(root)
     files[PYTHON_ARCHIVE] = python_archive(root / "py", [target.removeprefix("./") for target in modules.values()])
     files[pyscript_config.CONFIG_NAME] = pyscript_config.config_text({f"./{PYTHON_ARCHIVE}": "./*"}).encode()
-    return files
+    source = files.pop(offline.SOURCE)
+    contents = {name: _content(file) for name, file in files.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    version = offline.version_of(hashes)
+    page = offline.mark_version(contents["index.html"], version)
+    files["index.html"] = contents["index.html"] = page
+    hashes["index.html"] = hashlib.sha256(page).hexdigest()
+    sizes = {name: len(content) for name, content in contents.items()}
+    files[offline.TARGET] = offline.worker_text(_content(source).decode(), version, hashes, sizes).encode()
+    return files | host_files()
+
+
+def _content(source: bytes | Path) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def _is_ignored(path: Path) -> bool:
@@ -103,7 +118,7 @@ def build(root: Path, out: Path, *, compress: bool = False) -> dict[str, dict[st
     manifest: dict[str, dict[str, int | str]] = {}
     for name in sorted(files):
         source = files[name]
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = _content(source)
         path = making / PurePosixPath(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -14,7 +14,7 @@ ORDER = (
     "indices", "dates", "median", "imagery", "choice", "survey", "imagefile", "resample", "wizard", "cautions", "prose",
     "picturefile", "ownimage", "prompts", "drafts", "models", "detections", "sites", "protocol", "storage", "pipeline",
     "state", "links", "ownwords", "wording_engine", "wording",
-    "wording_storage", "records",
+    "wording_storage", "records", "offline",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -1,0 +1,113 @@
+/** The page's side of the service worker: what is kept for use without a network, and which version is used. */
+
+import { describe } from "./failure.js";
+import { ask, onOffer } from "./install_prompt.js";
+
+/**
+ * @typedef {object} OfflineNews
+ * @property {"off" | "fetching" | "kept" | "waiting" | "failed"} stage
+ * @property {number} loaded bytes
+ * @property {number} total bytes
+ * @property {string} problem
+ */
+/** @typedef {(stage: string, loaded: number, total: number, problem: string) => void} Listener */
+
+const WORKER = new URL("../sw.js", import.meta.url).href;
+/** Held in common by the pages that are at work, and alone by the one that changes the version. */
+const AT_WORK = `site at work ${new URL("../", import.meta.url).href}`;
+/** A page that stays open for days asks for a newer version this often. */
+const ASK_AGAIN_MS = 6 * 60 * 60 * 1000;
+
+/** @type {ServiceWorkerRegistration | null} */
+let registration = null;
+/** @type {(() => void) | null} */
+let release = null;
+
+export { ask as askToInstall, onOffer };
+
+/** @returns {string} which build this page is of; empty for a plain checkout, which has no service worker */
+export function version() {
+  return document.querySelector('meta[name="site-version"]')?.getAttribute("content") ?? "";
+}
+
+/** @returns {boolean} whether this page came from this device */
+export function isKept() {
+  return (navigator.serviceWorker?.controller ?? null) !== null;
+}
+
+/**
+ * Keep the site on this device, and tell how that goes for as long as the page lives.
+ *
+ * @param {Listener} tell
+ */
+export async function keep(tell) {
+  const workers = navigator.serviceWorker;
+  if (version() === "" || workers === undefined) return tell("off", 0, 0, "");
+  let reloading = false;
+  const before = workers.controller;
+  workers.addEventListener("controllerchange", () => {
+    // The first worker serves what the page already has; any other serves another version.
+    if (before === null || reloading) return;
+    reloading = true;
+    location.reload();
+  });
+  workers.addEventListener("message", ({ data }) => {
+    if (data.type === "installing") tell("fetching", data.loaded, data.total, "");
+  });
+  try {
+    registration = await workers.register(WORKER, { updateViaCache: "none" });
+  } catch (error) {
+    // A version that is already here goes on serving, whatever became of its script.
+    return before === null ? tell("failed", 0, 0, describe(error)) : tell("kept", 0, 0, "");
+  }
+  registration.addEventListener("updatefound", () => watch(tell));
+  watch(tell);
+  setInterval(() => void registration?.update().catch(() => undefined), ASK_AGAIN_MS);
+}
+
+/** @param {Listener} tell */
+function watch(tell) {
+  const { installing, waiting, active } = /** @type {ServiceWorkerRegistration} */ (registration);
+  if (waiting !== null && active !== null) return tell("waiting", 0, 0, "");
+  if (installing === null) return tell(active === null ? "failed" : "kept", 0, 0, "");
+  installing.addEventListener("statechange", () => {
+    if (installing.state === "installed" && active !== null) tell("waiting", 0, 0, "");
+    if (installing.state === "activated") {
+      installing.postMessage({ type: "claim", version: version() });
+      tell("kept", 0, 0, "");
+    }
+    if (installing.state === "redundant") {
+      const problem = "not all of its files could be fetched";
+      if (active === null) tell("failed", 0, 0, problem);
+      else tell("kept", 0, 0, "");
+    }
+  });
+}
+
+/** Say whether this page is in the middle of something, so that no other page changes the version under it. */
+export function setAtWork(/** @type {boolean} */ working) {
+  if (working === (release !== null)) return;
+  if (!working) {
+    release?.();
+    release = null;
+    return;
+  }
+  /** @type {Promise<void>} */
+  const done = new Promise((resolve) => {
+    release = () => resolve();
+  });
+  void navigator.locks?.request(AT_WORK, { mode: "shared" }, () => done);
+}
+
+/** Let the version that waits take over, once no page of this site is at work. All of them reload. */
+export async function takeOver() {
+  const change = async () => {
+    const waiting = registration?.waiting;
+    if (!waiting) return;
+    waiting.postMessage({ type: "take-over" });
+    // The lock is kept until the reload ends this page.
+    await new Promise(() => undefined);
+  };
+  if (navigator.locks) await navigator.locks.request(AT_WORK, change);
+  else await change();
+}
