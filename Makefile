@@ -25,7 +25,10 @@ help: ## list these targets
 	@echo
 	@echo "  PORT=8000 serves elsewhere; OFFLINE=1 uses only what is already here; PYTHON=... names an interpreter."
 
-start: setup ## set up what is missing, then serve the site at http://localhost:8000
+start: site ## set up what is missing, then build and serve the site at http://localhost:8000
+	@$(PY) -m tools.serve --port $(PORT) --root dist
+
+dev: setup ## serve this folder as it is: no build, nothing kept by the browser
 	@$(PY) -m tools.serve --port $(PORT)
 
 setup: $(VENV)/.installed-start $(NODE_MODULES) vendor practice ## install and assemble everything, serve nothing
@@ -50,6 +53,7 @@ check: vendor $(VENV)/.installed-test $(VENV)/.installed-check ## linters, types
 	@$(PY) -m mypy
 	@node_modules/.bin/tsc -p jsconfig.json
 	@$(PY) -m tools.pyscript_config --check
+	@$(PY) -m tools.icons --check
 	@$(PY) -m tools.vendor --check
 	@$(PY) -m tools.notices --check
 
@@ -78,6 +82,10 @@ bench: setup $(VENV)/.installed-test ## measure the engine against the model car
 
 exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the library's own, over hundreds of chips
 	@EXACT_CHIPS=300 $(PY) -m pytest tests/browser/test_engine_exact.py
+
+fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times more than `make test` tries (CASES=30000 SEED=1)
+	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py -q
+	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
 
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
 	@$(PY) -m bench.imagery
@@ -128,4 +136,4 @@ endif
 
 comma := ,
 
-.PHONY: help start setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery exact parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery exact fuzz parity clean prerequisites

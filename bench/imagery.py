@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.imagery_page.imagery_bench import compute
 from tools.chromium import chromium
+from tools.policy import ISOLATION
 from tools.serve import Server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +25,10 @@ LIMIT_MS = 300_000
 def measure() -> dict[str, object]:
     """Measure here and in a browser."""
     native = compute()
-    with Server(ROOT, overlays=(ROOT / "bench/imagery_page",)) as server, chromium("wasm") as browser:
+    with (
+        Server(ROOT, overlays=(ROOT / "bench/imagery_page",), headers=ISOLATION) as server,
+        chromium("wasm") as browser,
+    ):
         page = browser.new_page()
         page.on("pageerror", lambda error: print(error, file=sys.stderr))
         page.goto(f"{server.url}/imagery-bench.html")

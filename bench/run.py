@@ -35,6 +35,7 @@ from galamsey.models import SESSIONS
 from galamsey.prompts import GROUNDING_HIGH_RECALL
 from galamsey.protocol import generate_request
 from tools.console import SetupError, exit_status, say
+from tools.policy import ISOLATION
 from tools.serve import Server
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def bench(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder, _receiver(got) as receiver:
         overlay = Path(folder)
         (overlay / "bench-chips.bin").write_bytes(chips.read_bytes())
-        with Server(ROOT, overlays=(overlay, CACHE)) as site:
+        with Server(ROOT, overlays=(overlay, CACHE), headers=ISOLATION) as site:
             wanted = passes(options, site.url)
             config = {
                 "receiver": receiver, "first_box": FIRST_BOX, "bandwidth_bytes": BANDWIDTH_BYTES[options.device],

@@ -53,7 +53,9 @@ def worker_text(source: str, version: str, hashes: Mapping[str, str], sizes: Map
         "onlyWith": {
             feature: [name for name in kept if name.startswith(prefixes)] for feature, prefixes in ONLY_WITH.items()
         },
-        "folders": sorted({f"{name.split('/')[0]}/" for name in kept if "/" in name and name.split("/")[0] != "models"}),
+        "folders": sorted(
+            {f"{name.split('/')[0]}/" for name in kept if "/" in name and name.split("/")[0] != "models"}
+        ),
         "headers": HEADERS,
     }
     return source.replace(PLACE, json.dumps(site, indent=1, sort_keys=True))

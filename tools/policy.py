@@ -1,7 +1,7 @@
 """The headers that every answer of the site carries, and the same for hosts that can be told to send them.
 
-The service worker adds them to all that it serves, so that a host which sends none is enough. Sent by the host too, they
-hold from the first byte of the first visit on.
+The service worker adds them to all that it serves, so that a host which sends none is enough. Sent by the host too,
+they hold from the first byte of the first visit on.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+ISOLATION: Final = {name: value for name, value in HEADERS.items() if name.startswith("Cross-Origin-")}
+"""For pages of tools, which are no part of the site and need the same threads."""
 REVALIDATE: Final = "no-cache"
 """Names do not change with contents: browsers must ask whether a copy is the newest. Mostly the answer is 304."""
 
@@ -60,15 +62,17 @@ def host_files() -> dict[str, bytes]:
         "vercel.json": _json({"headers": [{"source": "/(.*)", "headers": _pairs(sent)}]}),
         "hosting/nginx.conf": _nginx(sent),
         "hosting/Caddyfile": _caddy(sent),
-        "hosting/firebase.json": _json({"hosting": {"public": ".", "headers": [{"source": "**", "headers": _pairs(sent)}]}}),
+        "hosting/firebase.json": _json(
+            {"hosting": {"public": ".", "headers": [{"source": "**", "headers": _pairs(sent)}]}}
+        ),
         "hosting/README.txt": HOSTING,
     }
     return {name: text.encode() for name, text in texts.items()}
 
 
 HOSTING: Final = """\
-Any static host will do: the service worker adds the headers from the second visit on. Sent by the host, they hold from the
-first byte on. These files say it to the hosts that can be told:
+Any static host will do: the service worker adds the headers from the second visit on. Sent by the host, they
+hold from the first byte on. These files say it to the hosts that can be told:
 
 _headers               Netlify, Cloudflare Pages (read where it lies)
 .htaccess              Apache with mod_headers and mod_mime (read where it lies)
@@ -78,6 +82,10 @@ hosting/nginx.conf     include it inside the server block
 hosting/Caddyfile      import it inside the site block
 hosting/firebase.json  beside the site's folder; set "public"
 """
+
+
+def _firebase(headers: dict[str, str]) -> dict[str, object]:
+    return {"source": "**", "headers": _pairs(headers)}
 
 
 def _pairs(headers: dict[str, str]) -> list[dict[str, str]]:

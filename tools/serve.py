@@ -154,13 +154,16 @@ class Server:
     'http://localhost:49152'
 
     `overlays` are searched before `root`: a test puts a damaged file there and leaves the real one alone.
+    `headers` go with every answer: by default those that the site promises.
     `log` holds every request from before the first byte of its answer, so a client that has an answer finds it there.
     """
 
-    def __init__(self, root: Path, port: int = 0, *, overlays: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, root: Path, port: int = 0, *, overlays: Sequence[Path] = (), headers: Mapping[str, str] = HEADERS
+    ) -> None:
         self.log: list[Exchange] = []
         folders = tuple(folder.resolve() for folder in (*overlays, root))
-        handler = partial(self.handler_class(), folders=folders, log=self.log)
+        handler = partial(self.handler_class(), folders=folders, log=self.log, common=headers)
         try:
             self._http = _HttpServer((HOST, port), handler)
         except OSError as error:
@@ -224,9 +227,10 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_TIMEOUT_S
 
-    def __init__(self, *args: object, folders: Sequence[Path], log: list[Exchange]) -> None:
+    def __init__(self, *args: object, folders: Sequence[Path], log: list[Exchange], common: Mapping[str, str]) -> None:
         self._folders = folders
         self._log = log
+        self._common = common
         super().__init__(*args)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -309,7 +313,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         self._log.append(self._exchange)
         self.send_response(status)
-        for name, value in {**HEADERS, **headers}.items():
+        for name, value in {**self._common, **headers}.items():
             self.send_header(name, value)
         if status != HTTPStatus.NOT_MODIFIED:
             self.send_header("Content-Length", str(length))

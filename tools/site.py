@@ -2,7 +2,8 @@
 
     python -m tools.site [--out dist] [--compress]
 
-The same tree gives the same bytes. `sw.js` keeps the site for use without a network. `site.manifest.json` names every file with its length and sha256.
+The same tree gives the same bytes. `sw.js` keeps the site for use without a network. `site.manifest.json` names every
+file with its length and sha256.
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ MAX_BANDS_SHOWN: Final = 64
 MAX_SIDE_PX: Final = 200_000
 NUMBER_TYPES: Final = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"})
 
+LARGEST_COORDINATE: Final = 3e7
+"""Beyond the world in metres of UTM and Web Mercator, whose series turn into nonsense there, and in degrees anyway."""
+
 
 class Affine(NamedTuple):
     """Place of a pixel's corner: x = a col + b row + c, y = d col + e row + f."""
@@ -156,8 +159,11 @@ def _placement(header: Mapping[str, Any], width: int, height: int) -> Placement:
         remedy = "gdalwarp -t_srs EPSG:32630 in.tif out.tif"
         return unplaced(height, f"it is in {named}. To put it on the map, bring it to UTM first: {remedy}")
     placement = Placement(kind=kind, epsg=epsg, affine=affine)
+    middle = affine.at(width / 2, height / 2)
+    if max(abs(middle.x), abs(middle.y)) > LARGEST_COORDINATE:
+        return unplaced(height, "its position lies outside the world")
     try:
-        utm_epsg(to_point(affine.at(width / 2, height / 2), placement))
+        utm_epsg(to_point(middle, placement))
     except (ValueError, CoordinateError):  # utm raises ValueError of its own
         return unplaced(height, "its position lies outside the world")
     return placement

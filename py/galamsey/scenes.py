@@ -220,16 +220,22 @@ def next_page(answer: Json, page: Page) -> Page | None:
     """Return what asks for the next page, or None after the last.
 
     A ``next`` link of a POST search carries a body that replaces the former or, with ``merge``, adds to it; one of
-    a GET search is an address alone.
+    a GET search is an address alone. Raises `CatalogueError` when the links are none.
     """
-    for link in answer.get("links") or ():
+    links = answer.get("links") or []
+    if not isinstance(links, list):
+        raise CatalogueError(f"expected a list of links, got {str(links)[:80]!r}")
+    for link in links:
         if not isinstance(link, dict) or link.get("rel") != "next":
             continue
         body, href = link.get("body"), link.get("href")
         if isinstance(body, dict):
             return Page(url=page.url, body={**(page.body or {}), **body} if link.get("merge") else dict(body))
         if isinstance(href, str) and str(link.get("method", "GET")).upper() == "GET":
-            return Page(url=urljoin(page.url, href), body=None)
+            try:
+                return Page(url=urljoin(page.url, href), body=None)
+            except ValueError as error:
+                raise CatalogueError(f"expected the address of the next page, got {href[:80]!r}") from error
     return None
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tools.chromium import launch
+from tools.policy import HEADERS, policy
 from tools.serve import Server
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests/fixtures/pages"
+LOCAL_HEADERS = HEADERS | {
+    # The hubs of the tests are local servers without certificates.
+    "Content-Security-Policy": policy(as_header=True).replace("https:", "https: http://localhost:* http://127.0.0.1:*"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def overlay(tmp_path: Path) -> Path:
 @pytest.fixture
 def site(overlay: Path) -> Iterator[Server]:
     """The site with the pages of the tests; an origin, and so a browser storage, of its own for each test."""
-    with Server(ROOT, overlays=(overlay, PAGES)) as server:
+    with Server(ROOT, overlays=(overlay, PAGES), headers=LOCAL_HEADERS) as server:
         yield server
 
 

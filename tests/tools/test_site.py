@@ -8,6 +8,8 @@ import zipfile
 import pytest
 
 from tools.console import SetupError
+from tools.offline import media_type
+from tools.policy import host_files
 from tools.site import build, site_files
 from tools.vendor import assemble
 from tools.vendor_lock import LockedFile, lock_text
@@ -19,7 +21,10 @@ BIG_SCRIPT = b"export const words = 'many';\n" * 4000
 def project(tmp_path):
     root = tmp_path / "project"
     for name, content in {
-        "index.html": b"<!doctype html>",
+        "index.html": b'<!doctype html><meta name="site-version" content="">',
+        "manifest.webmanifest": b"{}",
+        "icons/icon.svg": b"<svg/>",
+        "js/service_worker.js": b'const SITE = "__SITE__";',
         "style.css": b"body{}",
         "LICENSE": b"MIT",
         "NOTICES": b"notices",
@@ -60,7 +65,7 @@ def test_the_site_holds_what_the_page_needs_and_nothing_else(project, tmp_path):
     assert set(tree(tmp_path / "dist")) == {
         "LICENSE", "NOTICES", "index.html", "style.css", "pyscript.toml", "py/main.py", "py/galamsey.zip", "js/map.js",
         "data/base.geojson", "models/demo/config.json", "practice/catalogue.json", "vendor/lib/library.js",
-        "site.manifest.json",
+        "site.manifest.json", "manifest.webmanifest", "icons/icon.svg", "sw.js", *host_files(),
     }  # fmt: skip
 
 
@@ -79,6 +84,39 @@ def test_the_manifest_names_every_file_with_length_and_hash(project, tmp_path):
     assert manifest == {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
     }
+
+
+def listed(dist):
+    text = (dist / "sw.js").read_text()
+    return json.loads(text.removeprefix("const SITE = ").removesuffix(";"))
+
+
+def test_the_service_worker_lists_what_the_page_needs_with_hash_length_and_type(project, tmp_path):
+    build(project, tmp_path / "dist")
+    files = tree(tmp_path / "dist")
+    site = listed(tmp_path / "dist")
+    needed = set(files) - {"sw.js", "site.manifest.json", *host_files()}
+    assert set(site["files"]) == needed
+    for name in needed:
+        digest, size, media = site["files"][name]
+        assert (digest, size) == (hashlib.sha256(files[name]).hexdigest(), len(files[name]))
+        assert media == media_type(name)
+    assert site["files"]["js/map.js"][2].startswith("text/javascript")
+    assert site["version"].encode() in files["index.html"]
+
+
+def test_any_change_is_another_version(project, tmp_path):
+    build(project, tmp_path / "dist")
+    before = listed(tmp_path / "dist")["version"]
+    (project / "practice/catalogue.json").write_bytes(b"{ }")
+    build(project, tmp_path / "dist")
+    assert listed(tmp_path / "dist")["version"] != before
+
+
+def test_a_page_without_a_place_for_its_version_stops_the_build(project, tmp_path):
+    (project / "index.html").write_bytes(b"<!doctype html>")
+    with pytest.raises(SetupError, match=r"expected .*site-version.* once in index\.html, got 0"):
+        build(project, tmp_path / "dist")
 
 
 def test_python_goes_as_one_archive_that_the_config_names(project, tmp_path):

@@ -402,3 +402,15 @@ def test_a_day_is_written_as_officers_do():
 def test_a_catalogue_on_the_network_says_who_learns_what():
     for catalogue in CATALOGUES:
         assert bool(catalogue.discloses) is catalogue.url.startswith("https://")
+
+
+@pytest.mark.parametrize("links", [7, "next", {"rel": "next"}])
+def test_links_that_are_no_list_are_refused_by_name(links):
+    with pytest.raises(CatalogueError, match="expected a list of links"):
+        next_page({"features": [], "links": links}, Page(url="https://a.example/", body=None))
+
+
+def test_a_next_page_without_a_readable_address_is_refused_by_name():
+    links = [{"rel": "next", "href": "https://[broken/"}]
+    with pytest.raises(CatalogueError, match="expected the address of the next page"):
+        next_page({"features": [], "links": links}, Page(url="https://a.example/", body=None))
