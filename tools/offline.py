@@ -25,7 +25,7 @@ ONLY_WITH: Final = {
     "asyncify": ("vendor/onnxruntime/ort-wasm-simd-threaded.asyncify.", "vendor/onnxruntime/ort.webgpu."),
 }
 """Files of which a browser needs one set or the other, by what it can do with WebAssembly."""
-NEVER_KEPT: Final = ("_fp16.onnx", "models/demo/training.png", "models/demo/README.md", "data/README.md")
+NEVER_KEPT: Final = ("_fp16.onnx", "models/demo/training.png", "models/demo/training.jsonl", "README.md")
 """Nothing on the page asks for these."""
 
 

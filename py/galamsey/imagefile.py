@@ -159,14 +159,17 @@ def _placement(header: Mapping[str, Any], width: int, height: int) -> Placement:
         remedy = "gdalwarp -t_srs EPSG:32630 in.tif out.tif"
         return unplaced(height, f"it is in {named}. To put it on the map, bring it to UTM first: {remedy}")
     placement = Placement(kind=kind, epsg=epsg, affine=affine)
-    middle = affine.at(width / 2, height / 2)
-    if max(abs(middle.x), abs(middle.y)) > LARGEST_COORDINATE:
-        return unplaced(height, "its position lies outside the world")
     try:
-        utm_epsg(to_point(middle, placement))
+        utm_epsg(to_point(_within_world(affine.at(width / 2, height / 2)), placement))
     except (ValueError, CoordinateError):  # utm raises ValueError of its own
         return unplaced(height, "its position lies outside the world")
     return placement
+
+
+def _within_world(xy: PointXY) -> PointXY:
+    if max(abs(xy.x), abs(xy.y)) > LARGEST_COORDINATE:
+        raise CoordinateError(f"expected a place on Earth, got {xy.x:g}, {xy.y:g}")
+    return xy
 
 
 def _kind(epsg: int) -> Literal["utm", "degrees", "mercator"] | None:
