@@ -83,6 +83,9 @@ bench: setup $(VENV)/.installed-test ## measure the engine against the model car
 exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the library's own, over hundreds of chips
 	@EXACT_CHIPS=300 $(PY) -m pytest tests/browser/test_engine_exact.py
 
+bench-startup: setup $(VENV)/.installed-test ## measure starting against a bare PyScript page; prints one line of JSON
+	@$(PY) -m bench.startup $(ARGS)
+
 fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times more than `make test` tries (CASES=30000 SEED=1)
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py -q
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
@@ -136,4 +139,4 @@ endif
 
 comma := ,
 
-.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery exact fuzz parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery bench-startup exact fuzz parity clean prerequisites

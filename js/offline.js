@@ -68,20 +68,16 @@ export async function keep(tell) {
 /** @param {Listener} tell */
 function watch(tell) {
   const { installing, waiting, active } = /** @type {ServiceWorkerRegistration} */ (registration);
-  if (waiting !== null && active !== null) return tell("waiting", 0, 0, "");
-  if (installing === null) return tell(active === null ? "failed" : "kept", 0, 0, "");
-  installing.addEventListener("statechange", () => {
-    if (installing.state === "installed" && active !== null) tell("waiting", 0, 0, "");
-    if (installing.state === "activated") {
-      installing.postMessage({ type: "claim", version: version() });
-      tell("kept", 0, 0, "");
-    }
-    if (installing.state === "redundant") {
-      const problem = "not all of its files could be fetched";
-      if (active === null) tell("failed", 0, 0, problem);
-      else tell("kept", 0, 0, "");
-    }
+  installing?.addEventListener("statechange", () => {
+    // The page loaded from the server, and is taken over by the worker of its own version.
+    if (installing.state === "activated") installing.postMessage({ type: "claim", version: version() });
+    // Workers come and go in their own order: what counts is what there is now.
+    watch(tell);
   });
+  if (waiting !== null && active !== null) tell("waiting", 0, 0, "");
+  else if (active !== null) tell("kept", 0, 0, "");
+  else if (installing !== null || waiting !== null) tell("fetching", 0, 0, "");
+  else tell("failed", 0, 0, "not all of its files could be fetched");
 }
 
 /** Say whether this page is in the middle of something, so that no other page changes the version under it. */

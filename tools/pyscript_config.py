@@ -35,7 +35,7 @@ JS_MODULES = {
 _HEADER = """\
 # Written by `python -m tools.pyscript_config`: change that, not this. PyScript's TOML reader is small, so is this file.
 
-interpreter = "./vendor/pyodide/pyodide.mjs"
+interpreter = "./js/interpreter.js"
 packages = [{packages}]
 # The names above are looked up in the interpreter's own lock file and nowhere else: no package index is asked.
 packages_cache = "passthrough"
