@@ -34,7 +34,7 @@ def test_the_file_asks_for_exactly_the_packages_that_vendor_holds(project):
 
 
 def test_the_interpreter_is_our_own(project):
-    assert tomllib.loads(config_text(source_files(project)))["interpreter"] == "./vendor/pyodide/pyodide.mjs"
+    assert tomllib.loads(config_text(source_files(project)))["interpreter"] == "./js/interpreter.js"
 
 
 def test_a_new_module_makes_the_file_out_of_date_until_it_is_written_again(project, capsys):
