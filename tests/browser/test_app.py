@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import rasterio
 import shapely
 from playwright.sync_api import expect
+
+from tools.model.evaluate import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +96,24 @@ def check_real_result(page: Page, backend: str) -> None:
         assert len(record["boxes"]) == len(record["sites"])
 
 
-def test_a_link_to_the_mine_ends_in_a_result_on_wasm(wasm_browser: Browser, open_page: Open, region: dict) -> None:
-    check_real_result(open_page(wasm_browser, at(region["suggested"][0])), "wasm")
+def test_the_three_suggestions_are_answered_as_their_texts_promise(
+    wasm_browser: Browser, open_page: Open, region: dict
+) -> None:
+    mine, lookalike, forest = region["suggested"]
+    page = open_page(wasm_browser, at(mine))
+    check_real_result(page, "wasm")
+    record = saved_record(page)
+    with rasterio.open(ROOT / f"practice/truth/{record['scene']['id']}.tif") as truth:
+        west, north = record["chip"]["origin"]
+        mined = truth.read(1, window=truth.window(west, north - 1280, west + 1280, north)) > 0
+    assert len(record["boxes"]) == 2
+    assert (mined & drawn(record["boxes"])).sum() > 0.9 * mined.sum()
+    expect(page.locator("#description-note")).to_be_hidden()
+    for place in (lookalike, forest):
+        go_to(page, place)
+        expect(page.locator("#verdict")).to_contain_text("No mining found", timeout=RUN_MS)
+        wait_stage(page, "done", timeout=RUN_MS)
+        assert saved_record(page)["boxes"] == []
 
 
 def test_a_link_to_the_mine_ends_in_a_result_on_webgpu(webgpu_browser: Browser, open_page: Open, region: dict) -> None:

@@ -49,7 +49,7 @@ TOWNS: Final[dict[str, tuple[float, float, float]]] = {
 }
 """Invented settlements: pixels right, pixels down, radius in pixels."""
 
-MINE_POINT: Final = (590.0, 225.0)
+MINE_POINT: Final = (400.0, 352.0)
 LOOKALIKE_POINT: Final = (196.0, 455.0)
 FOREST_POINT: Final = (655.0, 610.0)
 """Centres of the suggested chips, pixels right and down."""
