@@ -86,6 +86,10 @@ exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the lib
 bench-startup: setup $(VENV)/.installed-test ## measure starting against a bare PyScript page; prints one line of JSON
 	@$(PY) -m bench.startup $(ARGS)
 
+audit: setup $(VENV)/.installed-audit ## ask npm and PyPI for known weaknesses of what is pinned
+	@npm audit
+	@for file in requirements/*.txt; do $(VENV)/bin/pip-audit --disable-pip --no-deps -r $$file || exit 1; done
+
 fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times more than `make test` tries (CASES=30000 SEED=1)
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py -q
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
@@ -115,7 +119,7 @@ $(VENV)/.made: | prerequisites
 
 # One pip at a time in one environment: everything else waits for the first.
 $(VENV)/.installed-test: requirements/start.txt | $(VENV)/.installed-start
-$(VENV)/.installed-check: | $(VENV)/.installed-test
+$(VENV)/.installed-check $(VENV)/.installed-audit: | $(VENV)/.installed-test
 $(VENV)/.installed-model: requirements/test.txt requirements/start.txt | $(VENV)/.installed-test
 
 $(VENV)/.installed-%: requirements/%.txt | $(VENV)/.made
@@ -139,4 +143,4 @@ endif
 
 comma := ,
 
-.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery bench-startup exact fuzz parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery bench-startup exact audit fuzz parity clean prerequisites
