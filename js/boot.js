@@ -7,6 +7,7 @@
 
 import "./own_scripts.js";
 import "./install_prompt.js";
+import "./outside.js";
 
 const PATIENCE_MS = 60_000;
 const THEME_KEY = "theme";

@@ -213,6 +213,7 @@ export class Download {
       response = await fetch(url, { cache, headers, signal });
     } catch (error) {
       if (this.#parts.signal.aborted || error instanceof Passing) throw error;
+      if (error instanceof Error && error.name === "Lockdown") throw failure("NetworkError", error.message);
       if (conditional && globalThis.navigator?.onLine !== false) {
         this.#conditional = false;
         return await this.#request(first, last, signal);

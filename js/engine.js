@@ -7,6 +7,7 @@
  */
 
 import { describe, failure } from "./failure.js";
+import { gated } from "./gate.js";
 import { NON_TERMINAL_TYPES, TERMINAL_TYPES } from "./protocol.js";
 
 /** @import { Answer, FailureName, Job, Load, Request } from "./protocol.js" */
@@ -379,7 +380,7 @@ function ownPixels(pixels) {
  */
 function makeModuleWorker(onDeath) {
   const name = `engine-${crypto.randomUUID()}`;
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name });
+  const worker = new Worker(gated(new URL("./worker.js", import.meta.url)), { type: "module", name });
   const onAlive = (/** @type {MessageEvent} */ event) => {
     if (event.data !== name) return;
     event.stopImmediatePropagation();

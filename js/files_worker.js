@@ -1,5 +1,6 @@
 /** The files worker: fetches and keeps models, so that neither the page nor the model worker waits for a transfer. */
 
+import "./gate_worker.js";
 import { FileStore } from "./file_store.js";
 import { FilesService } from "./files_service.js";
 

@@ -261,19 +261,20 @@ export function removeImage(chart, id) {
  * Put map tiles from the network under everything, or take them away again. Base layers that would hide them, marked
  * `yields_to_backdrop` in the style, step aside.
  * @param {Chart} chart
- * @param {string | null} template address with {z} {x} {y}; null takes the tiles away
+ * @param {string | null | undefined} template address with {z} {x} {y}; without one the tiles are taken away
  * @param {string} attribution
  */
 export function setBackdrop(chart, template, attribution) {
+  const wanted = template ?? null; // Python's None arrives as undefined
   removeImage(chart, BACKDROP);
   const yielding = chart.template.layers.filter((layer) => layer.metadata?.yields_to_backdrop);
-  if (template !== null) {
-    chart.map.addSource(BACKDROP, { type: "raster", tiles: [template], tileSize: 256, attribution });
+  if (wanted !== null) {
+    chart.map.addSource(BACKDROP, { type: "raster", tiles: [wanted], tileSize: 256, attribution });
     chart.map.addLayer({ id: BACKDROP, type: "raster", source: BACKDROP }, yielding[0]?.id);
   }
-  for (const { id } of yielding) setVisibility(chart, id, template === null);
+  for (const { id } of yielding) setVisibility(chart, id, wanted === null);
   chart.attribution.textContent =
-    template === null ? chart.baseAttribution : `${attribution} · ${chart.baseAttribution}`;
+    wanted === null ? chart.baseAttribution : `${attribution} · ${chart.baseAttribution}`;
 }
 
 /**

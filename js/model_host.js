@@ -85,6 +85,7 @@ export class ModelHost {
       response = await this.#fetch(url, { method: "HEAD", signal: limit });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      if (error instanceof Error && error.name === "Lockdown") throw failure("NetworkError", error.message);
       throw failure("NetworkError", `${url}: the host cannot be reached: ${describe(error)}`);
     }
     if (response.status === 404 || response.status === 410) return null;

@@ -1,6 +1,7 @@
 /** The page's side of the files worker: passes messages, and asks the person for folders and files. */
 
 import { failure } from "./failure.js";
+import { gated } from "./gate.js";
 
 /** @import { FilesAnswer, FilesRequest } from "./files_protocol.js" */
 /** @import { Picked } from "./disk.js" */
@@ -24,7 +25,7 @@ let suggestedName = "model.zip";
  * @param {(answerJson: string) => void} onMessage called with every answer, as JSON
  */
 export function start(onMessage) {
-  worker = new Worker(new URL("./files_worker.js", import.meta.url), { type: "module", name: "files" });
+  worker = new Worker(gated(new URL("./files_worker.js", import.meta.url)), { type: "module", name: "files" });
   worker.onmessage = ({ data }) => {
     const { archive, ...answer } = /** @type {FilesAnswer & { archive?: Blob | null }} */ (data);
     if (archive) saveAs(archive, suggestedName);

@@ -1,5 +1,6 @@
 /** Reads image files of this device off the main thread, in a worker that may be stopped at any time. */
 
+import "./gate_worker.js";
 import "../vendor/geotiff/geotiff.js";
 import { BlobSource } from "./blob_source.js";
 import { boundDecoders } from "./bounded_decoders.js";

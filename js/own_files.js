@@ -1,6 +1,7 @@
 /** The page's side of the file worker: files of this device, read window by window. */
 
 import { failure } from "./failure.js";
+import { gated } from "./gate.js";
 
 /**
  * @typedef {object} FileHeader
@@ -51,7 +52,7 @@ function stopWorker(name, message) {
 }
 
 function startWorker() {
-  const started = new Worker(new URL("./own_file_worker.js", import.meta.url), { type: "module" });
+  const started = new Worker(gated(new URL("./own_file_worker.js", import.meta.url)), { type: "module" });
   started.onmessage = ({ data: { requestId, result, error } }) => {
     const request = waiting.get(requestId);
     if (request === undefined) return;

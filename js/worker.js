@@ -1,6 +1,7 @@
 /** The model worker: takes one request at a time, does it, and gives its answers. */
 
 import "./own_scripts.js";
+import "./gate_worker.js";
 import { probeAdapter } from "./adapter.js";
 import { answerAll } from "./decoding.js";
 import { watchDevices } from "./devices.js";

@@ -17,6 +17,10 @@ class NoSceneError(GalamseyError):
     """The catalogue answered, and holds no scene for this place and these dates."""
 
 
+class RegionError(GalamseyError):
+    """An area, or a region in a file, cannot be used."""
+
+
 class RasterError(GalamseyError):
     """A band could not be read: missing, cut short or not the raster that the item promises."""
 
@@ -35,6 +39,10 @@ class PassingError(GalamseyError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class LockdownError(GalamseyError):
+    """Lockdown is on, and the request would have left the device."""
 
 
 class ModelOutputError(GalamseyError):

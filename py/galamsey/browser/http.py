@@ -11,14 +11,15 @@ from urllib.parse import urljoin, urlsplit
 import js
 from pyodide.ffi import JsException, to_js
 
-from galamsey.errors import CatalogueError, PassingError
-from galamsey.search import find_scenes
+from galamsey.errors import CatalogueError, LockdownError, PassingError
+from galamsey.search import find_items, find_scenes
 from galamsey.transport import JSON_LIMIT_S, Reply, RequestQueue, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from galamsey.scenes import Catalogue, Scene, SceneQuery
+    from galamsey.search import Found
 
 QUEUE: Final = RequestQueue(asyncio.sleep)
 """Everything that the page asks of hosts goes through it: catalogues here, rasters in ``raster``."""
@@ -44,6 +45,12 @@ async def search(catalogue: Catalogue, query: SceneQuery, fallback: Catalogue | 
     return await find_scenes(here, query, _ask, there)
 
 
+async def items_of(catalogue: Catalogue, query: SceneQuery) -> tuple[Found, str]:
+    """Return what a catalogue has, raw, and the absolute address against which its items' addresses are resolved."""
+    here = replace(catalogue, url=absolute(catalogue.url))
+    return await find_items(here, query, _ask), here.url
+
+
 async def _ask(url: str, body: Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - any JSON
     async def once() -> Any:  # noqa: ANN401 - any JSON
         return read_json(await _send(url, body))
@@ -66,7 +73,7 @@ async def _send(url: str, body: Mapping[str, Any] | None) -> Reply:
         response = await js.fetch(url, init)
         text = str(await response.text())
     except JsException as error:
-        raise PassingError("could not be reached") from error
+        raise _failure(error) from error
     finally:
         gone.abort()  # also when this task was cancelled: the transfer ends with it
     headers = {name: str(response.headers.get(name) or "") for name in ("Content-Type", "Retry-After", "Date")}
@@ -78,6 +85,12 @@ async def _send(url: str, body: Mapping[str, Any] | None) -> Reply:
         retry_after=headers["Retry-After"],
         date=headers["Date"],
     )
+
+
+def _failure(error: JsException) -> LockdownError | PassingError:
+    if error.name == "Lockdown":
+        return LockdownError(str(error.message))
+    return PassingError("could not be reached")
 
 
 def _host(url: str) -> str:
