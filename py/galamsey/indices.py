@@ -197,6 +197,9 @@ VIEWS: Final = (
     ),
 )
 
+FIRST_VIEWS: Final = ("rgb", "swir")
+"""What the two pictures show until the person chooses: what the model sees."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PixelReading:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlencode
 
 from galamsey.coordinates import format_decimal, parse_coordinate
+from galamsey.indices import FIRST_VIEWS, VIEWS
 from galamsey.prompts import SENSITIVITIES
 from galamsey.scenes import CATALOGUES
 from galamsey.state import Settings, period_from_key, period_key
@@ -37,6 +38,12 @@ def _read_day(text: str) -> date | None:
         return None
 
 
+def _read_views(text: str) -> tuple[str, str] | None:
+    left, _, right = text.partition(",")
+    known = {view.key for view in VIEWS}
+    return (left, right) if {left, right} <= known else None
+
+
 def write_link(point: Point, settings: Settings, *, day: date | None = None, median: bool = False) -> str:
     """Return the fragment of a link, without ``#``."""
     values = {
@@ -47,6 +54,8 @@ def write_link(point: Point, settings: Settings, *, day: date | None = None, med
     }
     if median or day is not None:
         values["day"] = MEDIAN if day is None else day.isoformat()
+    if settings.views != FIRST_VIEWS:
+        values["show"] = ",".join(settings.views)
     return urlencode(values, safe=",")
 
 
@@ -62,9 +71,11 @@ def read_link(fragment: str, settings: Settings, today: date) -> Link | None:
     sensitivity = next((known for known in SENSITIVITIES if known.key == values.get("ask")), settings.sensitivity)
     period = period_from_key(values["dates"], today) if "dates" in values else None
     day = values.get("day", "")
+    views = _read_views(values.get("show", "")) or FIRST_VIEWS
+    changed = replace(settings, catalogue=catalogue, sensitivity=sensitivity, views=views)
     return Link(
         day=_read_day(day),
         median=day == MEDIAN,
         point=parse_coordinate(values["at"]),
-        settings=replace(settings, catalogue=catalogue, sensitivity=sensitivity, period=period or settings.period),
+        settings=replace(changed, period=period or settings.period),
     )

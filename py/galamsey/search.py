@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -47,22 +47,54 @@ async def find_scenes(catalogue: Catalogue, query: SceneQuery, ask: Ask, fallbac
 
 
 async def _scenes(catalogue: Catalogue, query: SceneQuery, ask: Ask) -> list[Scene]:
+    found = await find_items(catalogue, query, ask)
+    try:
+        scenes = matching_scenes(found.items, query, catalogue.url, catalogue)
+    except CatalogueError as error:
+        raise CatalogueError(f"{urlsplit(catalogue.url).netloc}: {error}") from error
+    if not found.cut:
+        return scenes
+    return [replace(scene, found_in=f"{scene.found_in}; {found.words}") for scene in scenes]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What a catalogue answered."""
+
+    items: tuple[Any, ...]
+    cut: bool = False
+    """Whether it has more than was asked for."""
+    matched: int | None = None
+    """How many it has, where it says so."""
+
+    @property
+    def words(self) -> str:
+        """Say what was left out; empty where nothing was."""
+        if not self.cut:
+            return ""
+        of_all = f" of {self.matched:,}" if self.matched else ""
+        return (
+            f"only the newest {len(self.items):,}{of_all} images were listed: choose narrower dates to see older ones"
+        )
+
+
+async def find_items(catalogue: Catalogue, query: SceneQuery, ask: Ask) -> Found:
+    """Return the raw items of one catalogue, whose ``url`` must be absolute; raises CatalogueError naming the host."""
     host = urlsplit(catalogue.url).netloc
     try:
         if catalogue.kind == "items":
-            items = page_items(await ask(catalogue.url, None))
-        else:
-            items = await _pages(catalogue, query, ask)
-        return matching_scenes(items, query, catalogue.url, catalogue)
+            return Found(items=tuple(page_items(await ask(catalogue.url, None))))
+        return await _pages(catalogue, query, ask)
     except (CatalogueError, PassingError) as error:
         raise CatalogueError(f"{host} {error}" if isinstance(error, PassingError) else f"{host}: {error}") from error
 
 
-async def _pages(catalogue: Catalogue, query: SceneQuery, ask: Ask) -> list[Any]:
-    """Return the items of all pages, but no more than ``MAX_PAGES``; a catalogue that goes in circles is an error."""
+async def _pages(catalogue: Catalogue, query: SceneQuery, ask: Ask) -> Found:
+    """Return the items of up to ``MAX_PAGES`` pages; raises CatalogueError for a catalogue that goes in circles."""
     page: Page | None = Page(url=f"{catalogue.url}/search", body=search_body(query, catalogue))
     asked: set[str] = set()
     items: dict[str, Any] = {}
+    matched: int | None = None
     for number in range(1, MAX_PAGES + 1):
         if page is None:
             break
@@ -71,9 +103,18 @@ async def _pages(catalogue: Catalogue, query: SceneQuery, ask: Ask) -> list[Any]
             raise CatalogueError(f"page {number} leads back to a page before it: the catalogue goes in circles")
         asked.add(wanted)
         answer = await ask(page.url, page.body)
+        matched = _matched(answer) or matched
         found = {str(item.get("id")): item for item in page_items(answer)}
         if found and found.keys() <= items.keys():
             raise CatalogueError(f"page {number} repeats what came before: the catalogue goes in circles")
         items |= found
         page = next_page(answer, page) if found else None
-    return list(items.values())
+    return Found(items=tuple(items.values()), cut=page is not None, matched=matched)
+
+
+def _matched(answer: Any) -> int | None:  # noqa: ANN401 - any JSON
+    """Return how many items match, by either of the two fields in which catalogues say it."""
+    context = answer.get("context") if isinstance(answer, dict) else None
+    told = answer.get("numberMatched") if isinstance(answer, dict) else None
+    number = told if told is not None else (context or {}).get("matched")
+    return number if type(number) is int and number > 0 else None

@@ -12,6 +12,7 @@ from galamsey.dates import replaced
 from galamsey.detections import parse_answer
 from galamsey.errors import ModelOutputError
 from galamsey.geo import ring_lonlat
+from galamsey.indices import FIRST_VIEWS
 from galamsey.models import DEMO
 from galamsey.pipeline import (
     AnswerGrew,
@@ -116,6 +117,8 @@ class Settings:
     """Ask a second catalogue where the chosen one does not answer."""
     other: Catalogue | None = None
     """The catalogue that the person entered."""
+    views: tuple[str, str] = FIRST_VIEWS
+    """Keys of the views in which the two pictures are shown."""
     backdrop: bool = False
     """Show online imagery under the map; its host then learns where the map is."""
 

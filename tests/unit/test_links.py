@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from urllib.parse import parse_qs
 
@@ -38,6 +39,18 @@ def test_a_link_reopens_the_same_day(day, median):
     link = read_link("#" + write_link(POINT, FIRST, day=day, median=median), FIRST, TODAY)
 
     assert (link.day, link.median) == (day, median)
+
+
+@pytest.mark.parametrize("views", [("ndvi", "swir"), ("rgb", "bsi"), ("swir", "rgb")])
+def test_a_link_reopens_the_same_views(views):
+    link = read_link("#" + write_link(POINT, replace(FIRST, views=views)), FIRST, TODAY)
+
+    assert link.settings.views == views
+
+
+@pytest.mark.parametrize("text", ["", "ndvi", "ndvi,heat", "a,b,c", ","])
+def test_views_that_are_unknown_leave_those_that_the_model_sees(text):
+    assert read_link(f"#at=6.1,-2&show={text}", FIRST, TODAY).settings.views == ("rgb", "swir")
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2025-13-01", "", "10.1.2025"])

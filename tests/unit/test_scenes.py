@@ -276,34 +276,34 @@ def test_an_item_without_a_baseline_has_that_of_its_time(day, baseline):
     "url", ["https://stac.example.org/v1", " https://stac.example.org/v1/ ", "https://stac.example.org/v1/search"]
 )
 def test_another_catalogue_can_be_described_by_its_address(url):
-    other = other_catalogue(url, "sentinel-2-l2a", band_numbers=True)
+    other = other_catalogue(url, "sentinel-2-l2a", bands="numbers")
 
     assert (other.url, other.key, other.kind) == ("https://stac.example.org/v1", "other", "api")
     assert dict(other.asset_keys)["swir22"] == "B12"
     assert "stac.example.org" in other.discloses
-    assert dict(other_catalogue(url, "c", band_numbers=False).asset_keys)["swir22"] == "swir22"
+    assert dict(other_catalogue(url, "c", bands="names").asset_keys)["swir22"] == "swir22"
 
 
 @pytest.mark.parametrize("url", ["", "stac", "http://stac.example.org", "ftp://x/y", "javascript:alert(1)"])
 def test_an_address_that_cannot_be_asked_is_refused(url):
     with pytest.raises(CatalogueError, match="expected the https address"):
-        other_catalogue(url, "sentinel-2-l2a", band_numbers=False)
+        other_catalogue(url, "sentinel-2-l2a", bands="names")
 
 
 def test_a_catalogue_without_a_collection_is_refused():
     with pytest.raises(CatalogueError, match="name of a collection"):
-        other_catalogue("https://stac.example.org", " ", band_numbers=False)
+        other_catalogue("https://stac.example.org", " ", bands="names")
 
 
 def test_the_person_s_own_catalogue_is_kept_for_the_next_visit():
-    other = other_catalogue("https://stac.example.org/v1", "s2", band_numbers=True)
+    other = other_catalogue("https://stac.example.org/v1", "s2", bands="numbers")
 
     assert read_other(write_other(other)) == other
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"url": 1, "collection": "s", "band_numbers": true}',
-             '{"url": "http://a.b", "collection": "s", "band_numbers": true}']
+    "text", ["", "{", "[]", "null", "{}", '{"url": 1, "collection": "s", "bands": "numbers"}',
+             '{"url": "http://a.b", "collection": "s", "bands": "numbers"}']
 )  # fmt: skip
 def test_what_is_no_kept_catalogue_is_none(text):
     assert read_other(text) is None
@@ -414,3 +414,18 @@ def test_a_next_page_without_a_readable_address_is_refused_by_name():
     links = [{"rel": "next", "href": "https://[broken/"}]
     with pytest.raises(CatalogueError, match="expected the address of the next page"):
         next_page({"features": [], "links": links}, Page(url="https://a.example/", body=None))
+
+
+def test_a_catalogue_may_name_its_bands_as_it_likes():
+    names = "B2, B3,B4 ,B8,B11,B12,classes"
+    other = other_catalogue("https://stac.example.org", "s2", bands=names)
+
+    assert dict(other.asset_keys)["scl"] == "classes"
+    assert dict(other.asset_keys)["blue"] == "B2"
+    assert read_other(write_other(other)) == other
+
+
+@pytest.mark.parametrize("names", ["", "B2,B3", "a,b,c,d,e,f,", "a,b,c,d,e,f,f", "a,b,c,d,e,f,g,h"])
+def test_other_than_seven_different_names_are_refused_with_the_order_expected(names):
+    with pytest.raises(CatalogueError, match="blue, green, red, nir, swir16, swir22, scl: 7 different ones"):
+        other_catalogue("https://stac.example.org", "s2", bands=names)

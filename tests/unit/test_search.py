@@ -67,8 +67,27 @@ def test_no_more_than_so_many_pages_are_read():
         lambda _url, body: collection(*items(10 * body.get("next", 0), 2), link=following(body.get("next", 0) + 1))
     )
 
-    assert len(api.find()) == 2 * MAX_PAGES
+    scenes = api.find()
+    assert len(scenes) == 2 * MAX_PAGES
     assert len(api.asked) == MAX_PAGES
+    assert all("only the newest 24 images were listed" in scene.found_in for scene in scenes), "nothing is cut silently"
+
+
+@pytest.mark.parametrize("told", [{"numberMatched": 1204}, {"context": {"matched": 1204}}])
+def test_where_pages_are_left_out_the_catalogues_own_count_is_named(told):
+    api = Api(
+        lambda _url, body: {
+            **collection(*items(10 * body.get("next", 0), 2), link=following(body.get("next", 0) + 1)), **told
+        }
+    )  # fmt: skip
+
+    assert "only the newest 24 of 1,204 images were listed" in api.find()[0].found_in
+
+
+def test_where_all_pages_were_read_nothing_is_said_to_be_missing():
+    api = Api(lambda _url, _body: {**collection(*items(0, 2)), "numberMatched": 2})
+
+    assert all("listed" not in scene.found_in for scene in api.find())
 
 
 def test_a_catalogue_that_leads_back_to_the_same_page_is_an_error_and_not_a_loop():

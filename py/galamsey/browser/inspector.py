@@ -50,7 +50,7 @@ class Inspector:
 
     def __init__(self, handlers: Handlers) -> None:
         self._root = element("inspector")
-        self._pictures = Pictures()
+        self._pictures = Pictures(handlers.choose_views)
         self._days = DaysPanel(handlers)
         self._run: Run | None = None
         self._sites: object = None
@@ -71,6 +71,7 @@ class Inspector:
         self._show_head(run)
         self._show_verdict(run)
         self._show_stages(run)
+        self._pictures.show_views(state.settings.views)
         self._pictures.render(
             run.composed, run.sites, state.selected_site, provisional=run.found is None and bool(run.sites)
         )

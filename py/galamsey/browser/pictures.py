@@ -10,7 +10,7 @@ from galamsey.browser.page import clone, part, set_text
 from galamsey.browser.spectral import SpectralViews
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from galamsey.pipeline import ChipComposed
     from galamsey.sites import Site
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 class Pictures:
     """The composites in the inspector and in the large view."""
 
-    def __init__(self) -> None:
+    def __init__(self, choose_views: Callable[[tuple[str, str]], None]) -> None:
         self._composed: ChipComposed | None = None
         self._boxes: object = None
         self._grounds = js.document.querySelectorAll(".ground")
-        self._spectral = SpectralViews()
+        self._spectral = SpectralViews(choose_views)
+
+    def show_views(self, views: tuple[str, str]) -> None:
+        """Show both pictures in these views."""
+        self._spectral.choose(views)
 
     def render(
         self, composed: ChipComposed | None, sites: Sequence[Site], selected: int | None, *, provisional: bool

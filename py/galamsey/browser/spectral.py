@@ -8,17 +8,18 @@ import js
 
 from galamsey.browser.canvas import draw
 from galamsey.browser.page import clone, element, listen, part, set_text, write
-from galamsey.indices import VIEWS, Scale, SpectralView
+from galamsey.indices import FIRST_VIEWS, VIEWS, Scale, SpectralView
 from galamsey.wording import pixel_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from galamsey.chips import Chip
     from galamsey.pipeline import ChipComposed
 
 ZOOMS: Final = (1, 2, 4, 8)
 """Whole numbers: every pixel stays a square of its own."""
 
-FIRST_VIEWS: Final = ("rgb", "swir")
 PICTURES: Final = ("composites", "viewer")
 """The small pair and the large one."""
 
@@ -31,7 +32,8 @@ FAST: Final = 10
 class SpectralViews:
     """Both pairs of pictures: what they show, how near, and which pixel is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Callable[[tuple[str, str]], None]) -> None:
+        self._chosen = chosen
         self._composed: ChipComposed | None = None
         self._keys = list(FIRST_VIEWS)
         self._zoom = 0
@@ -56,6 +58,16 @@ class SpectralViews:
         for slot in range(len(self._keys)):
             self._draw(slot)
 
+    def choose(self, keys: tuple[str, str]) -> None:
+        """Show the two pictures in these views."""
+        for slot, key in enumerate(keys):
+            if self._keys[slot] != key:
+                self._keys[slot] = key
+                for figure in self._figures:
+                    if int(figure.dataset.slot) == slot:
+                        part(figure, "view").value = key
+                self._draw(slot)
+
     def _wire(self, figure: Any) -> None:  # noqa: ANN401 - a DOM element
         slot = int(figure.dataset.slot)
         select = part(figure, "view")
@@ -79,6 +91,7 @@ class SpectralViews:
     def _choose(self, slot: int, key: str) -> None:
         self._keys[slot] = key
         self._draw(slot)
+        self._chosen((self._keys[0], self._keys[1]))
 
     def _draw(self, slot: int) -> None:
         view = next(view for view in VIEWS if view.key == self._keys[slot])
