@@ -11,6 +11,9 @@ const MAX_WHOLE_FILE_BYTES = 64 * 1024 * 1024;
 /** Reading over a gap this wide costs less than another request. Tiles written by GDAL lie 8 bytes apart. */
 export const MAX_GAP_BYTES = 1024;
 
+/** Marks an answer that did not cross the network. */
+export const KEPT_HEADER = "X-Kept-On-Device";
+
 /** @typedef {{ offset: number, length: number }} Slice bytes of a file */
 /** @typedef {{ offset: number, bytes: ArrayBuffer }} Piece bytes that were read */
 /** @typedef {(url: string, init: RequestInit) => Promise<Response>} Fetch */
@@ -44,6 +47,8 @@ export class ByteSource {
   headerBytes = 0;
   /** Bytes that crossed the network for everything else. */
   bodyBytes = 0;
+  /** Bytes that were answered from this device. */
+  keptBytes = 0;
   /** Address of the file. */
   get url() {
     return this.#url;
@@ -137,7 +142,6 @@ export class ByteSource {
     const pieces = await Promise.all(
       ranges.map(async (range) => ({ offset: range.offset, bytes: await this.#readRange(range, signal) })),
     );
-    this.bodyBytes += pieces.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
     return pieces;
   }
 
@@ -152,9 +156,7 @@ export class ByteSource {
 
   /** @param {AbortSignal} [signal] */
   async #readStart(signal) {
-    const bytes = await this.#readRange({ offset: 0, length: HEADER_BYTES }, signal);
-    this.headerBytes += bytes.byteLength;
-    return bytes;
+    return this.#readRange({ offset: 0, length: HEADER_BYTES }, signal);
   }
 
   /**
@@ -177,9 +179,12 @@ export class ByteSource {
       bytes = await response.arrayBuffer();
     } catch (error) {
       if (signal?.aborted) throw failure("Aborted", `${this.#url}: reading was cancelled`);
-      if (error instanceof Error && error.name === "HttpError") throw error;
+      if (error instanceof Error && ["HttpError", "Lockdown"].includes(error.name)) throw error;
       throw failure("NetworkError", `${this.#url}: could not be read: ${describe(error)}`);
     }
+    if (response.headers.has(KEPT_HEADER)) this.keptBytes += bytes.byteLength;
+    else if (offset === 0) this.headerBytes += bytes.byteLength;
+    else this.bodyBytes += bytes.byteLength;
     return response.status === 200 ? this.#whole(bytes, offset, length) : this.#part(response, bytes, offset, length);
   }
 
@@ -221,7 +226,12 @@ export class ByteSource {
     if (said !== null && (match === null || Number(match[1]) !== offset)) {
       throw failure("CorruptRaster", `${this.#url}: expected bytes from ${offset}, got ${said}`);
     }
-    if (match !== null && match[3] !== "*") this.fileSize = Number(match[3]);
+    if (match !== null && match[3] !== "*") {
+      if (this.fileSize !== null && this.fileSize !== Number(match[3])) {
+        throw failure("CorruptRaster", `${this.#url}: had ${this.fileSize} bytes and now has ${match[3]}: it has changed at its host`);
+      }
+      this.fileSize = Number(match[3]);
+    }
     const expected = Math.min(length, (this.fileSize ?? Infinity) - offset);
     const atStart = offset === 0 && this.fileSize === null; // size unknown: the first answer may well be shorter
     if (bytes.byteLength !== expected && !(atStart && bytes.byteLength < length)) {

@@ -1,6 +1,7 @@
 /** The page's side of the raster worker: every request gets one answer, and can be aborted. */
 
 import { failure } from "./failure.js";
+import { gated } from "./gate.js";
 
 /**
  * @typedef {object} RasterHeader
@@ -41,7 +42,7 @@ function failAll(message) {
 }
 
 function startWorker() {
-  const started = new Worker(new URL("./raster_worker.js", import.meta.url), { type: "module" });
+  const started = new Worker(gated(new URL("./raster_worker.js", import.meta.url)), { type: "module" });
   started.onmessage = ({ data: { requestId, result, error } }) => {
     const request = waiting.get(requestId);
     waiting.delete(requestId);
@@ -66,7 +67,7 @@ function ask(message, requestId) {
 }
 
 /**
- * Read what a GeoTIFF says of itself. Rejects with NetworkError, HttpError, CorruptRaster or Aborted.
+ * Read what a GeoTIFF says of itself. Rejects with NetworkError, HttpError, CorruptRaster, Lockdown or Aborted.
  *
  * @param {string} url
  * @param {string} requestId
@@ -106,6 +107,30 @@ export function readWindow(url, colOff, rowOff, width, height, requestId) {
  */
 export function readPreview(url, colOff, rowOff, width, height, factor, requestId) {
   return ask({ type: "preview", url, numbers: [colOff, rowOff, width, height, factor] }, requestId);
+}
+
+/**
+ * Say which bytes of a file hold some of its tiles. Rejects as `readHeader` does.
+ *
+ * @param {string} url
+ * @param {string} wantedText JSON: tiles by number, and a window to preview
+ * @param {string} requestId
+ * @returns {Promise<string>} JSON: size of the file; offset and length of each range
+ */
+export async function planFile(url, wantedText, requestId) {
+  return JSON.stringify(await ask({ type: "plan", url, wanted: JSON.parse(wantedText) }, requestId));
+}
+
+/**
+ * Fetch a piece of a file and keep it for a region. Rejects as `readHeader` does, and with NoRoom or NoStorage.
+ *
+ * @param {string} url
+ * @param {string} wantedText JSON: region, offset, length, size of the file
+ * @param {string} requestId
+ * @returns {Promise<string>} the piece's sha256
+ */
+export async function keepPiece(url, wantedText, requestId) {
+  return (await ask({ type: "keep", url, wanted: JSON.parse(wantedText) }, requestId)).sha256;
 }
 
 /**

@@ -1,11 +1,14 @@
 /** Reads cloud-optimised GeoTIFFs off the main thread: headers and windows, no more than the bytes they need. */
 
+import "./gate_worker.js";
 import "../vendor/geotiff/geotiff.js";
-import { ByteSource } from "./byte_source.js";
+import { ByteSource, KEPT_HEADER, MAX_GAP_BYTES, coalesce } from "./byte_source.js";
 import { describe, failure } from "./failure.js";
+import { putPiece, read, sha256 } from "./region_store.js";
 
 /** @import { RasterHeader, RasterWindow } from "./raster.js" */
 /** @typedef {import("geotiff").GeoTIFFImage} Image */
+/** @typedef {import("./byte_source.js").Slice} Slice */
 /** @typedef {{ source: ByteSource, tiff: import("geotiff").GeoTIFF, image: Image, header: RasterHeader }} OpenRaster */
 
 /** Headers kept open; a scene has seven files. */
@@ -29,18 +32,32 @@ const running = new Map();
  * @param {unknown} thrown
  */
 function rasterFailure(url, thrown) {
-  const known = ["NetworkError", "HttpError", "CorruptRaster", "Aborted", "OutOfBounds"];
+  const known = ["NetworkError", "HttpError", "CorruptRaster", "Aborted", "OutOfBounds", "Lockdown", "NoRoom", "NoStorage"];
   if (thrown instanceof Error && known.includes(thrown.name)) return thrown;
   return failure("CorruptRaster", `${url}: expected a GeoTIFF that can be read, got: ${describe(thrown)}`);
 }
 
 /**
+ * Ask the regions kept on this device before the network.
+ *
+ * @type {import("./byte_source.js").Fetch}
+ */
+async function keptFirst(url, init) {
+  const [, first = 0, last = 0] = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get("Range") ?? "")?.map(Number) ?? [];
+  const kept = await read(url, first, last).catch(() => null); // without a storage there is nothing kept
+  if (kept === null) return fetch(url, init);
+  const headers = { "Content-Range": `bytes ${first}-${first + kept.bytes.byteLength - 1}/${kept.size}`, [KEPT_HEADER]: "yes" };
+  return new Response(kept.bytes, { status: 206, headers });
+}
+
+/**
  * @param {string} url
  * @param {AbortSignal} signal
+ * @param {import("./byte_source.js").Fetch} [fetchFunction]
  * @returns {Promise<OpenRaster>}
  */
-async function openRaster(url, signal) {
-  const source = new ByteSource(url);
+async function openRaster(url, signal, fetchFunction = keptFirst) {
+  const source = new ByteSource(url, fetchFunction);
   const tiff = await GeoTIFF.GeoTIFF.fromSource(source, undefined, signal);
   const image = await tiff.getImage(0);
   const [x = Number.NaN, y = Number.NaN] = image.getOrigin();
@@ -102,20 +119,29 @@ async function readHeader(url, signal) {
  * @returns {Promise<import("./byte_source.js").Slice[]>}
  */
 async function storedTiles(image, [left = 0, top = 0, right = 0, bottom = 0]) {
-  const kind = image.isTiled ? "Tile" : "Strip";
   const [tileWidth, tileHeight] = [image.getTileWidth(), image.getTileHeight()];
   const across = Math.ceil(image.getWidth() / tileWidth);
   const tiles = [];
   for (let row = Math.floor(top / tileHeight); row * tileHeight < bottom; row++) {
     for (let col = Math.floor(left / tileWidth); col * tileWidth < right; col++) {
-      const index = row * across + col;
-      const offset = Number(await image.fileDirectory.loadValueIndexed(`${kind}Offsets`, index));
-      const length = Number(await image.fileDirectory.loadValueIndexed(`${kind}ByteCounts`, index));
-      if (!Number.isSafeInteger(offset + length)) throw new Error(`tile ${index} at ${offset}, ${length} bytes long`);
-      if (length > 0) tiles.push({ offset, length });
+      const tile = await storedTile(image, row * across + col);
+      if (tile.length > 0) tiles.push(tile);
     }
   }
   return tiles;
+}
+
+/**
+ * @param {Image} image
+ * @param {number} index of a tile
+ * @returns {Promise<Slice>} where it is stored; of no length for one that is not
+ */
+async function storedTile(image, index) {
+  const kind = image.isTiled ? "Tile" : "Strip";
+  const offset = Number(await image.fileDirectory.loadValueIndexed(`${kind}Offsets`, index));
+  const length = Number(await image.fileDirectory.loadValueIndexed(`${kind}ByteCounts`, index));
+  if (!Number.isSafeInteger(offset + length)) throw new Error(`tile ${index} at ${offset}, ${length} bytes long`);
+  return { offset, length };
 }
 
 /**
@@ -219,7 +245,73 @@ async function readPreview(url, signal, colOff, rowOff, width, height, factor) {
   return readFrom(raster, overview, inside, signal, MAX_PREVIEW_BYTES);
 }
 
-self.onmessage = async ({ data: { type, requestId, url, numbers } }) => {
+/**
+ * Say which bytes of a file hold some of its tiles and all that is needed to find them, straight from the network.
+ *
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @param {{ tiles: number[], preview: { window: number[], factor: number } | null }} wanted tiles by number, row by row; a
+ *   window of the full image whose overview is wanted too, as far as its tiles are small enough for a preview
+ * @returns {Promise<{ size: number, ranges: number[][] }>} size of the file; offset and length of each range
+ */
+async function planFile(url, signal, { tiles, preview }) {
+  /** @type {Slice[]} */
+  const asked = [];
+  const raster = await openRaster(url, signal, (address, init) => {
+    const [, first = 0, last = 0] = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get("Range") ?? "")?.map(Number) ?? [];
+    asked.push({ offset: first, length: last - first + 1 });
+    return fetch(address, init);
+  });
+  const found = await Promise.all(tiles.map((index) => storedTile(raster.image, index)));
+  for (let index = 1; index < (await raster.tiff.getImageCount()); index++) await raster.tiff.getImage(index);
+  if (preview !== null) {
+    const overview = await overviewWithin(raster, preview.factor);
+    const shrunk = raster.header.width / overview.getWidth();
+    const small = await storedTiles(overview, preview.window.map((edge) => edge / shrunk));
+    if (overview !== raster.image) found.push(...small.filter(({ length }) => length <= MAX_PREVIEW_BYTES));
+  }
+  const size = raster.source.fileSize;
+  if (size === null) throw failure("HttpError", `${url}: the host does not say how large the file is`);
+  const slices = [...asked, ...found].map(({ offset, length }) => ({ offset, length: Math.min(length, size - offset) }));
+  return { size, ranges: coalesce(slices, MAX_GAP_BYTES).map(({ offset, length }) => [offset, length]) };
+}
+
+/**
+ * Fetch a piece of a file and keep it.
+ *
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @param {{ region: string, offset: number, length: number, size: number }} piece size of the whole file, as planned
+ * @returns {Promise<{ sha256: string }>}
+ */
+async function keepPiece(url, signal, { region, offset, length, size }) {
+  const response = await fetch(url, {
+    headers: { Range: `bytes=${offset}-${offset + length - 1}` },
+    credentials: "omit",
+    cache: "no-store",
+    signal,
+  }).catch((error) => {
+    throw error instanceof Error && error.name === "Lockdown" ? error : failure("NetworkError", `${url}: ${describe(error)}`);
+  });
+  if (response.status !== 206) {
+    await response.body?.cancel();
+    throw failure("HttpError", `${url}: expected a range of bytes, got ${response.status}`, { status: response.status });
+  }
+  const said = response.headers.get("Content-Range") ?? "";
+  const total = /^bytes \d+-\d+\/(\d+)$/.exec(said)?.[1];
+  if (total !== undefined && Number(total) !== size) {
+    throw failure("CorruptRaster", `${url}: had ${size} bytes and now has ${total}: it has changed at its host`);
+  }
+  const bytes = await response.arrayBuffer().catch((error) => {
+    throw error instanceof Error && error.name === "Lockdown" ? error : failure("NetworkError", `${url}: ${describe(error)}`);
+  });
+  if (bytes.byteLength !== length) throw failure("NetworkError", `${url}: expected ${length} bytes, got ${bytes.byteLength}`);
+  const hash = await sha256(bytes);
+  await putPiece({ region, url, offset, length, size, sha256: hash, bytes });
+  return { sha256: hash };
+}
+
+self.onmessage = async ({ data: { type, requestId, url, numbers, wanted } }) => {
   if (type === "abort") {
     running.get(requestId)?.abort();
     return;
@@ -227,7 +319,10 @@ self.onmessage = async ({ data: { type, requestId, url, numbers } }) => {
   const controller = new AbortController();
   running.set(requestId, controller);
   try {
-    if (type === "header") {
+    if (type === "plan" || type === "keep") {
+      const work = type === "plan" ? planFile : keepPiece;
+      self.postMessage({ requestId, result: await work(url, controller.signal, wanted) });
+    } else if (type === "header") {
       self.postMessage({ requestId, result: await readHeader(url, controller.signal) });
     } else {
       const [colOff, rowOff, width, height, factor] = numbers;

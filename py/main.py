@@ -19,7 +19,9 @@ from galamsey.browser.model import ModelClient
 from galamsey.browser.offline import OfflineView
 from galamsey.browser.own import OwnHandlers, OwnView
 from galamsey.browser.own_files import read_bands
+from galamsey.browser.privacy import PrivacyPanel
 from galamsey.browser.raster import read_header, read_preview, read_window
+from galamsey.browser.regions import RegionsPanel
 from galamsey.browser.view import View
 from galamsey.browser.window import (
     forget,
@@ -39,6 +41,7 @@ from galamsey.errors import (
     EngineError,
     GalamseyError,
     ImageFileError,
+    LockdownError,
     StorageError,
     UnreachableError,
 )
@@ -48,9 +51,11 @@ from galamsey.models import DEMO, FULL, MODELS, after_failure, plans
 from galamsey.ownimage import OwnChip, OwnSource, stand_in_catalogue
 from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse, analyse_own
 from galamsey.places import Place, find_places, read_places
+from galamsey.privacy import BACKDROP
 from galamsey.prompts import SENSITIVITIES
 from galamsey.protocol import read_progress
 from galamsey.records import run_record
+from galamsey.regions import kept_scenes
 from galamsey.scenes import CATALOGUES, Catalogue, SceneQuery, other_catalogue, read_other, write_other
 from galamsey.state import (
     AppState,
@@ -94,6 +99,7 @@ if TYPE_CHECKING:
     from galamsey.models import Model, Plan
     from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
+    from galamsey.state import Settings
 
 MODEL_UNDER_WAY: Final = frozenset({ModelStage.DOWNLOADING, ModelStage.STARTING})
 SPEED_WINDOW_S: Final = 5.0
@@ -164,6 +170,7 @@ class App:
         self._map: MapView | None = None
         self._client = ModelClient()
         self._librarian = Librarian(change=self._storage_changed, own=self.own)
+        self._regions = RegionsPanel(self)
         self._view = View(
             Handlers(
                 search=self.search,
@@ -188,10 +195,13 @@ class App:
                 describe_catalogue=self.describe_catalogue,
                 set_theme=self.set_theme,
                 select_site=self.select_site,
+                choose_views=self.choose_views,
+                open_regions=self._regions.open,
             ),
         )
         self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
         self._offline_view = OfflineView(self.own)
+        self._privacy = PrivacyPanel(on_lock=self._show_backdrop)
         self._services = Services(
             search=self._find_scenes,
             read_header=read_header,
@@ -201,17 +211,28 @@ class App:
             breathe=lambda: asyncio.sleep(0),
         )
 
+    @property
+    def settings(self) -> Settings:
+        """What the person chose."""
+        return self.state.settings
+
+    @property
+    def chart(self) -> MapView | None:
+        """The map, where there is one."""
+        return self._map
+
     def dispatch(self, event: Event) -> None:
         """Fold an event and show what it changed."""
         self.state = update(self.state, event)
         self._view.render(self.state)
         self._own_view.render(self.state)
         self._offline_view.render(at_work=self._is_at_work())
+        self._privacy.render(self.state)
 
     def _is_at_work(self) -> bool:
         run = self.state.run
         running = run is not None and not run.stage.ended
-        return running or self._librarian.busy or self.state.model.stage in MODEL_UNDER_WAY
+        return running or self._librarian.busy or self._regions.busy or self.state.model.stage in MODEL_UNDER_WAY
 
     def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, keep it, and let its unexpected end be seen."""
@@ -236,6 +257,7 @@ class App:
         self._load_task = self.own(self._load_first())
         await self._open_map()
         await self._load_practice()
+        await self._regions.load()
         self._places = read_places(await fetch_json(absolute("data/places.json")))
         self._view.show_ready()
         self._open_link()
@@ -433,6 +455,15 @@ class App:
         name = f"suspected-{where}-{run.started:%Y%m%dT%H%M%SZ}.json"
         self._view.offer_file(name, "application/json", json.dumps(run_record(run), indent=1, ensure_ascii=False))
 
+    def choose_views(self, views: tuple[str, str]) -> None:
+        """Remember in which views the pictures are shown, also in the link."""
+        self.dispatch(SettingsChanged(settings=replace(self.state.settings, views=views)))
+        run = self.state.run
+        if run is not None and run.request.own is None:
+            request = run.request
+            link = write_link(request.place, self.state.settings, day=request.day, median=request.median)
+            replace_fragment(link)
+
     def select_site(self, number: int | None) -> None:
         """Point at a site in the list, on the map and on both composites."""
         self.dispatch(SiteSelected(number=number))
@@ -454,13 +485,17 @@ class App:
             backdrop=backdrop,
         )
         self.dispatch(SettingsChanged(settings=settings))
-        if self._map is not None:
-            self._map.set_backdrop(BACKDROP if backdrop else None)
+        self._show_backdrop()
 
-    def describe_catalogue(self, url: str, collection: str, *, band_numbers: bool) -> str:
+    def _show_backdrop(self) -> None:
+        if self._map is not None:
+            shown = self.state.settings.backdrop and not self._privacy.locked
+            self._map.set_backdrop(BACKDROP if shown else None)
+
+    def describe_catalogue(self, url: str, collection: str, bands: str) -> str:
         """Take over the catalogue that the person entered and use it; returns what is wrong with it, or nothing."""
         try:
-            other = other_catalogue(url, collection, band_numbers=band_numbers)
+            other = other_catalogue(url, collection, bands=bands)
         except CatalogueError as error:
             return f"{str(error)[:1].upper()}{str(error)[1:]}."
         remember(OTHER_KEY, write_other(other))
@@ -540,8 +575,15 @@ class App:
         self.survey_days()
 
     async def _find_scenes(self, catalogue: Catalogue, query: SceneQuery) -> list[Scene]:
+        lons, lats = zip(*query.outline[:-1], strict=True)
+        middle = Point(sum(lons) / len(lons), sum(lats) / len(lats))
+        kept = kept_scenes(self._regions.regions, middle, query, catalogue.key)
+        if kept is not None:
+            return kept
         fallback = next((known for known in CATALOGUES if known.key == catalogue.fallback), None)
-        return await search(catalogue, query, fallback if self.state.settings.use_fallback else None)
+        scenes = await search(catalogue, query, fallback if self.state.settings.use_fallback else None)
+        self._privacy.learn_hosts(scenes, own=catalogue == self.state.settings.other)
+        return scenes
 
     async def _survey(self, run_id: int, point: Point, days: Sequence[Day]) -> None:
         def tell(day: Day) -> None:
@@ -549,7 +591,7 @@ class App:
 
         try:
             await survey(days, point, self._services, read_preview, tell)
-        except UnreachableError as error:
+        except (LockdownError, UnreachableError) as error:
             self.dispatch(NoticeGiven(text=f"The other dates could not be looked at: {error}"))
 
     def _show_on_map(self, run_id: int, step: Step | None) -> None:
@@ -670,12 +712,6 @@ class App:
             async for one in heard:
                 yield one
 
-
-BACKDROP: Final = (
-    "https://tiles.maps.eox.at/wmts/1.0.0/s2cloudless-2020_3857/default/g/{z}/{y}/{x}.jpg",
-    "Sentinel-2 cloudless 2020 by EOX IT Services GmbH, CC BY-NC-SA 4.0 (modified Copernicus Sentinel data 2020)",
-)
-"""Imagery to orient oneself by, loaded only when switched on: URL template and licence line."""
 
 app = App()
 await app.start()  # noqa: F704, PLE1142 - PyScript runs a script as a coroutine

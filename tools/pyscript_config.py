@@ -24,6 +24,9 @@ UNUSED_PLUGINS = ("codemirror", "deprecations-manager", "donkey", "py-editor", "
 """Parts of PyScript that this page has no use for: switched off, they cost no start-up time."""
 JS_MODULES = {
     "./js/engine.js": "engine",
+    "./js/outside.js": "outside",
+    "./js/region_store.js": "region_store",
+    "./js/map_draw.js": "map_draw",
     "./js/raster.js": "raster",
     "./js/map.js": "map",
     "./js/model_store.js": "model_store",

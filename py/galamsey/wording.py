@@ -141,6 +141,13 @@ def _failure(run: Run) -> Verdict:
     if run.problem_kind == "EngineError":
         line, detail = engine_failure(run.problem_cause, run.problem)
         return Verdict(tone="problem", line=line, detail=detail)
+    if run.problem_kind == "LockdownError":
+        return Verdict(
+            tone="doubtful",
+            line="Not looked at: lockdown is on",
+            detail=f"{run.problem[:1].upper()}{run.problem[1:]}. This says nothing about mining here. Switch lockdown "
+            "off under “Lockdown” in the bar, or look at what is on this device.",
+        )
     problem = run.problem[:1].upper() + run.problem[1:].rstrip(".")
     return Verdict(
         tone="problem",
@@ -300,6 +307,12 @@ def _own_rows(own: OwnChip) -> list[tuple[str, str]]:
     return rows + [("Outside the training", caution.title) for caution in image.cautions() if caution.level != "note"]
 
 
+def _read_words(bytes_read: int, least_bytes: int) -> str:
+    if bytes_read < least_bytes:
+        return f"{format_bytes(bytes_read)} over the network, the rest from this device"
+    return f"{format_bytes(bytes_read)}, at least {format_bytes(least_bytes)}"
+
+
 def provenance(run: Run) -> list[tuple[str, str]]:
     """Return everything needed to repeat a finding, as names and values."""
     request = run.request
@@ -325,7 +338,7 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         rows.append(("Offset rule", run.composed.chip.offset_rule.reason))
     if run.composed is not None and request.own is None:
         rows += [
-            ("Read", f"{format_bytes(run.composed.bytes_read)}, at least {format_bytes(run.composed.least_bytes)}"),
+            ("Read", _read_words(run.composed.bytes_read, run.composed.least_bytes)),
         ]
     if run.model is not None and run.model.plan is not None:
         plan = run.model.plan

@@ -89,7 +89,15 @@ UNDECIDED = {
     "still detecting": run_of(World(scenes=SCENES), until=ChipComposed),
     **{
         f"failed with {kind}": replace(FOUND, found=None, sites=(), stage=Stage.FAILED, problem_kind=kind, problem="so")
-        for kind in ("CatalogueError", "RasterError", "EngineError", "NoSceneError", "NoUsableImageError", "Surprise")
+        for kind in (
+            "CatalogueError",
+            "RasterError",
+            "EngineError",
+            "NoSceneError",
+            "NoUsableImageError",
+            "LockdownError",
+            "Surprise",
+        )
     },
 }
 

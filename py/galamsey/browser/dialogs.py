@@ -9,7 +9,7 @@ import js
 from galamsey.browser.page import clone, element, fill, listen, on_click, part, set_text, show, write
 from galamsey.models import MODELS
 from galamsey.prompts import SENSITIVITIES
-from galamsey.scenes import BAND_NUMBERS, CATALOGUES, dry_season, format_date
+from galamsey.scenes import CATALOGUES, dry_season, format_date, write_asset_keys
 from galamsey.state import FIRST_ACQUISITION, ModelStage, period_key, utc_now
 from galamsey.wording import KB, format_bytes, model_detail, model_status
 
@@ -64,6 +64,7 @@ class SettingsDialog:
             self._change_theme(str(event.target.value))
             return
         if event.target.closest("#other-catalogue"):
+            show("other-keys-field", shown=str(element("other-assets").value) == "own")
             return  # taken over by its own button
         self._handlers.change_settings(
             _checked("catalogue"),
@@ -79,13 +80,17 @@ class SettingsDialog:
         if other is not None:
             element("other-url").value = other.url
             element("other-collection").value = other.collection
-            element("other-assets").value = "numbers" if other.asset_keys == BAND_NUMBERS else "names"
+            bands = write_asset_keys(other.asset_keys)
+            element("other-assets").value = bands if bands in {"names", "numbers"} else "own"
+            element("other-keys").value = bands if element("other-assets").value == "own" else ""
+            show("other-keys-field", shown=element("other-assets").value == "own")
 
     def _use_other(self) -> None:
+        chosen = str(element("other-assets").value)
         problem = self._handlers.describe_catalogue(
             str(element("other-url").value),
             str(element("other-collection").value),
-            band_numbers=str(element("other-assets").value) == "numbers",
+            str(element("other-keys").value if chosen == "own" else chosen),
         )
         write("other-problem", problem)
         show("other-problem", shown=bool(problem))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     class DescribeCatalogue(Protocol):
         """Take over the catalogue that the person entered; returns what is wrong with it, or nothing."""
 
-        def __call__(self, url: str, collection: str, *, band_numbers: bool) -> str:
+        def __call__(self, url: str, collection: str, bands: str) -> str:
             """Take it over."""
 
 
@@ -61,3 +61,7 @@ class Handlers:
     set_theme: Callable[[str], None]
     """``auto``, ``light`` or ``dark``; the page itself has changed already."""
     select_site: Callable[[int | None], None]
+    choose_views: Callable[[tuple[str, str]], None]
+    """Show the two pictures in these views from now on."""
+    open_regions: Callable[[], None]
+    """Show what is kept for work without a network."""

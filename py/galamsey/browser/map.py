@@ -9,6 +9,7 @@ import numpy as np
 from pyodide.ffi import JsException, create_proxy, to_js
 from pyscript import window
 from pyscript.js_modules import map as bridge
+from pyscript.js_modules import map_draw as draw_bridge
 
 from galamsey.errors import GalamseyError
 
@@ -201,6 +202,20 @@ class MapView:
                 for feature in region[f"{kind}s"]["features"]
             ]
         bridge.setData(self._chart, "practice", _collection(features))
+
+    def show_kept(self, areas: Sequence[tuple[Mapping[str, Any], str]], draft: Mapping[str, Any] | None) -> None:
+        """Outline kept regions, each a GeoJSON geometry with its name, and the one that is being planned."""
+        features = [
+            {"type": "Feature", "geometry": geometry, "properties": {"kind": "kept", "name": name}}
+            for geometry, name in areas
+        ]
+        if draft is not None:
+            features.append({"type": "Feature", "geometry": draft, "properties": {"kind": "draft", "name": ""}})
+        bridge.setData(self._chart, "kept", _collection(features))
+
+    def draw(self, kind: str, done: Any, on_corner: Any) -> None:  # noqa: ANN401 - proxies of functions
+        """Let the person draw a ``rectangle`` or a ``polygon``; ``done`` gets JSON of its corners, or None."""
+        draw_bridge.begin(self._chart, kind, done, on_corner)
 
     def fly_to(self, lon: float, lat: float, zoom: float) -> None:
         """Move the view to a place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +12,17 @@ from pyscript.js_modules import raster as bridge
 
 from galamsey.browser.http import QUEUE
 from galamsey.chips import Raster, RasterHeader
-from galamsey.errors import PassingError, RasterError, UnreachableError
+from galamsey.errors import LockdownError, PassingError, RasterError, UnreachableError
 from galamsey.geo import Grid, PointXY
 from galamsey.transport import PASSING_STATUSES, RASTER_LIMIT_S, retry_after_s
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from numpy.typing import NDArray
 
     from galamsey.geo import Window
+    from galamsey.regions import Piece
 
 _request_ids = itertools.count(1)
 
@@ -49,8 +51,10 @@ async def _ask_once(call: Any, *arguments: object) -> Any:  # noqa: ANN401 - a J
     return result
 
 
-def _failure(error: JsException) -> PassingError | RasterError:
+def _failure(error: JsException) -> LockdownError | PassingError | RasterError:
     status = getattr(error, "status", None)
+    if error.name == "Lockdown":
+        return LockdownError(str(error.message))
     if error.name == "NetworkError":
         return PassingError("could not be reached")
     if status in PASSING_STATUSES:
@@ -94,6 +98,27 @@ async def read_preview(url: str, window: Window, factor: int) -> NDArray[np.gene
     place = (window.col_off, window.row_off, window.width, window.height)
     answer = await _ask(bridge.readPreview, url, *place, factor)
     return None if answer is None else _values(url, answer)
+
+
+async def plan_file(
+    url: str, tiles: Sequence[int], preview: Window | None, factor: int
+) -> tuple[int, list[tuple[int, int]]]:
+    """Return a file's size, and the offset and length of the ranges that hold its header and some of its tiles.
+
+    With them come the tiles of an overview for previews of a window, where these are small.
+    """
+    window = None
+    if preview is not None:
+        right, bottom = preview.col_off + preview.width, preview.row_off + preview.height
+        window = {"window": [preview.col_off, preview.row_off, right, bottom], "factor": factor}
+    answer = json.loads(str(await _ask(bridge.planFile, url, json.dumps({"tiles": list(tiles), "preview": window}))))
+    return int(answer["size"]), [(int(offset), int(length)) for offset, length in answer["ranges"]]
+
+
+async def keep_piece(url: str, region_id: str, piece: Piece, size: int) -> str:
+    """Fetch a piece of a file, keep it for a region, and return its sha256."""
+    wanted = {"region": region_id, "offset": piece.offset, "length": piece.length, "size": size}
+    return str(await _ask(bridge.keepPiece, url, json.dumps(wanted)))
 
 
 def _values(url: str, answer: Any) -> NDArray[np.generic]:  # noqa: ANN401 - the bridge's object

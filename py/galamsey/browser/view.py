@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RESTS: Final = ("line", "half", "full")
 """Heights of the sheet on narrow screens."""
 
-DIALOGS: Final = ("viewer", "settings", "model", "help", "own")
+DIALOGS: Final = ("viewer", "settings", "model", "help", "own", "privacy", "regions")
 READY_STATUS: Final = "Click the map to look at a chip"
 
 
@@ -68,7 +68,6 @@ class View:
         self._model.render(state.model)
         self._storage.render(state.storage)
         self._show_first()
-        self._show_connection(online=state.online)
         write("notice-text", state.notice)
         show("notice", shown=bool(state.notice) and state.notice != self._notice_closed)
         if not state.notice:
@@ -127,13 +126,12 @@ class View:
         fresh = self._state is None or self._state.run is None
         show("first", shown=fresh and js.document.body.hasAttribute("data-ready"))
 
-    def _show_connection(self, *, online: bool) -> None:
-        element("connection").dataset.online = str(online).lower()
-        write("connection-word", "Online" if online else "Offline")
-
     def _wire_dialogs(self) -> None:
         for name in ("settings", "model", "help"):
             on_click(f"open-{name}", lambda name=name: open_dialog(name))
+        for name in ("first-regions", "settings-regions", "privacy-regions"):
+            on_click(name, self._open_regions)
+        on_click("connection", lambda: open_dialog("privacy"))
         for name in ("change", "first-imagery"):
             on_click(name, lambda: open_dialog("settings"))
         on_click("enlarge", lambda: open_dialog("viewer"))
@@ -145,6 +143,11 @@ class View:
     def _backdrop_clicked(self, event: Any) -> None:  # noqa: ANN401 - a DOM event
         if event.target.tagName == "DIALOG":
             event.target.close()
+
+    def _open_regions(self) -> None:
+        for name in ("settings", "privacy"):
+            element(name).close()
+        self._handlers.open_regions()
 
     def _offer_full_model(self) -> None:
         self._model.offer(FULL.key)
