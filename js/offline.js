@@ -52,7 +52,8 @@ export async function keep(tell) {
     location.reload();
   });
   workers.addEventListener("message", ({ data }) => {
-    if (data.type === "installing") tell("fetching", data.loaded, data.total, "");
+    // Its last word may come after the worker is done; and while there is a version, fetching another is no news.
+    if (data.type === "installing" && !registration?.active) tell("fetching", data.loaded, data.total, "");
   });
   try {
     registration = await workers.register(WORKER, { updateViaCache: "none" });
