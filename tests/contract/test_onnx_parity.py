@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 
 from tools.model.export import export_model
@@ -137,6 +138,16 @@ def test_weights_stored_in_half_precision_compute_in_single(tmp_path):
     stored, _ = prefill(Sessions(tmp_path / "half"))
     single, _ = prefill(Sessions(tmp_path / "rounded"))
     assert difference(stored, single) < EXACT
+
+
+@pytest.mark.parametrize("suffix", ["", "_fp16"])
+def test_attention_says_that_its_cache_grows(folder, suffix):
+    """Else the runtime on WebGPU may lay the present cache over the past one, which is shorter, and refuse to run."""
+    graph = onnx.load(folder / f"onnx/decoder_model_merged{suffix}.onnx").graph
+    shapes = {info.name: [dim.dim_param for dim in info.type.tensor_type.shape.dim] for info in graph.value_info}
+    kept = [name for node in graph.node if node.op_type == "GroupQueryAttention" for name in node.output[1:3]]
+    assert bool(kept) == (folder.name.startswith("fused"))
+    assert all(shapes[name][2] == "total_sequence_length" for name in kept)
 
 
 def test_external_data_holds_the_same_model(tmp_path):

@@ -68,6 +68,7 @@ class Graph:
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
+        self._inner: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, shape: Sequence[int | str], *, integer: bool = False) -> str:
         """Declare an input; a float input arrives as float32 and is returned in the compute type."""
@@ -78,6 +79,8 @@ class Graph:
     def output(self, name: str, source: str, shape: Sequence[int | str]) -> None:
         """Declare a float32 output and where it comes from."""
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        # The runtime infers that attention's present cache is as long as its past, and would lay one over the other.
+        self._inner.append(helper.make_tensor_value_info(source, self.precision.onnx_compute, shape))
         if self.precision.compute is np.float32:
             self.op("Identity", source, out=name)
         else:
@@ -157,7 +160,14 @@ class Graph:
     def save(self, path: Path) -> None:
         """Write the model, checked. Its external data must be complete by now."""
         model = helper.make_model(
-            helper.make_graph(self._nodes, path.stem, self._inputs, self._outputs, list(self._initializers.values())),
+            helper.make_graph(
+                self._nodes,
+                path.stem,
+                self._inputs,
+                self._outputs,
+                list(self._initializers.values()),
+                value_info=self._inner,
+            ),
             opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
             ir_version=IR_VERSION,
             producer_name="galamsey",
