@@ -91,26 +91,37 @@ export class Network {
   async step(states, embeddings, length, kept) {
     const decoder = this.#sessions.decoder_model_merged;
     const [rows = 1, positions = 1] = embeddings.dims;
-    /** @type {Record<string, OrtTensor>} */
-    const feeds = {
-      ...states,
-      inputs_embeds: embeddings,
-      attention_mask: new this.#Tensor("int64", new BigInt64Array(rows * length).fill(1n), [rows, length]),
-    };
-    if (decoder.inputNames.includes(KEPT_FROM)) feeds[KEPT_FROM] = this.#integer(-kept, [1]);
-    if (decoder.inputNames.includes(KEPT_NATIVELY)) feeds[KEPT_NATIVELY] = this.#integer(kept, []);
+    const feeds = this.feeds(states, embeddings, length, kept);
     const outputs = await decoder.run(feeds, [...Object.keys(this.#pastNames), this.choosesItself ? CHOICE : "logits"]);
     /** @type {States} */
     const next = {};
     for (const [name, past] of Object.entries(this.#pastNames)) next[past] = /** @type {OrtTensor} */ (outputs[name]);
     try {
-      const choice = outputs[CHOICE];
-      const choices = choice ? unpacked(choice, kept) : searched(outputs, rows, positions, kept);
-      return { choices, states: next };
+      return { choices: choicesOf(outputs, rows, positions, kept), states: next };
     } catch (error) {
       dispose(next);
       throw error;
+    } finally {
+      outputs[this.choosesItself ? CHOICE : "logits"]?.dispose();
     }
+  }
+
+  /**
+   * @param {States} states
+   * @param {OrtTensor} embeddings (rows, new positions, hidden size)
+   * @param {number} length of the sequences, the new positions included
+   * @param {number} kept how many of the last positions get logits
+   * @returns {Record<string, OrtTensor>} what the decoder takes
+   */
+  feeds(states, embeddings, length, kept) {
+    const { inputNames } = this.#sessions.decoder_model_merged;
+    const [rows = 1] = embeddings.dims;
+    const mask = new this.#Tensor("int64", new BigInt64Array(rows * length).fill(1n), [rows, length]);
+    /** @type {Record<string, OrtTensor>} */
+    const feeds = { ...states, inputs_embeds: embeddings, attention_mask: mask };
+    if (inputNames.includes(KEPT_FROM)) feeds[KEPT_FROM] = this.#integer(-kept, [1]);
+    if (inputNames.includes(KEPT_NATIVELY)) feeds[KEPT_NATIVELY] = this.#integer(kept, []);
+    return feeds;
   }
 
   /**
@@ -130,22 +141,31 @@ export function dispose(states) {
 }
 
 /**
+ * @param {Record<string, OrtTensor>} outputs of the decoder, with its choice or its logits
+ * @param {number} rows
+ * @param {number} positions fed
+ * @param {number} kept
+ * @returns {Choice[][]} by row
+ */
+export function choicesOf(outputs, rows, positions, kept) {
+  const choice = outputs[CHOICE];
+  return choice ? unpacked(choice, kept) : searched(outputs, rows, positions, kept);
+}
+
+/**
  * @param {OrtTensor} packed (rows, positions, 4) as the decoder chose
  * @param {number} kept
  */
 function unpacked(packed, kept) {
   const [rows = 1, given = kept] = packed.dims;
   const values = /** @type {Float32Array} */ (/** @type {unknown} */ (packed.data));
-  /** @type {Choice[][]} */
-  const choices = Array.from({ length: rows }, (_, row) => {
+  return Array.from({ length: rows }, (_, row) => {
     return Array.from({ length: kept }, (__, place) => {
       const start = (row * given + given - kept + place) * 4;
       const [id = 0, highest = NaN, second = NaN, sum = NaN] = values.subarray(start, start + 4);
       return checkedChoice(id, highest, second, sum);
     });
   });
-  packed.dispose();
-  return choices;
 }
 
 /**
@@ -168,7 +188,6 @@ function searched({ logits }, rows, positions, kept) {
     }
     choices.push(line);
   }
-  logits.dispose();
   return choices;
 }
 

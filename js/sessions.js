@@ -1,11 +1,12 @@
 /** Makes a model's sessions from its files. */
 
-import { failure } from "./failure.js";
+import { describe, failure } from "./failure.js";
 import { editDecoder, readDecoder } from "./onnx_edit.js";
+import { complaintAboutEdit } from "./self_check.js";
 
 /** @import { DtypeName, Load, ModelSource, SessionName } from "./protocol.js" */
 /** @import { Ort } from "./runtime.js" */
-/** @import { Sessions } from "./network.js" */
+/** @import { Sessions, TensorType } from "./network.js" */
 /**
  * @typedef {object} Files
  * @property {(url: string) => Promise<Response | undefined>} match
@@ -53,7 +54,7 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
         logSeverityLevel: 3,
       };
       sessions[name] = await (name === "decoder_model_merged"
-        ? createDecoder(ort, graph, options, { onGpu: device[name] === "webgpu", choice })
+        ? createDecoder(ort, graph, options, { sessions, onGpu: device[name] === "webgpu", choice })
         : ort.InferenceSession.create(graph, options));
     }
   } catch (error) {
@@ -67,17 +68,48 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
  * The decoder's states stay on the graphics processor, which also chooses the tokens: bringing all logits back takes longer
  * than a step should. On the main processor nothing has to be brought back, and JavaScript searches faster.
  *
+ * A changed graph is used only if it can be made and says what its logits say; otherwise the model runs as it was published.
+ *
  * @param {Ort} ort
  * @param {Uint8Array} graph
  * @param {SessionOptions} options
- * @param {{ onGpu: boolean, choice: boolean }} wanted
+ * @param {{ sessions: Record<string, any>, onGpu: boolean, choice: boolean }} wanted sessions: those made so far
  */
-async function createDecoder(ort, graph, options, { onGpu, choice }) {
-  const decoder = readDecoder(graph);
-  const edited = editDecoder(graph, decoder, { choice: onGpu && choice });
-  const states = decoder.outputs.filter((name) => name.startsWith("present"));
+async function createDecoder(ort, graph, options, { sessions, onGpu, choice }) {
+  const { edited, states } = changed(graph, onGpu && choice);
   const preferredOutputLocation = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
-  return ort.InferenceSession.create(edited ?? graph, onGpu ? { ...options, preferredOutputLocation } : options);
+  const full = onGpu ? { ...options, preferredOutputLocation } : options;
+  if (edited !== null) {
+    let decoder = null;
+    let complaint;
+    try {
+      decoder = await ort.InferenceSession.create(edited, full);
+      const all = /** @type {Sessions} */ ({ ...sessions, decoder_model_merged: /** @type {any} */ (decoder) });
+      complaint = await complaintAboutEdit(all, /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor)));
+    } catch (error) {
+      complaint = describe(error);
+    }
+    if (complaint === null) return decoder;
+    console.info(`the decoder is used as published, without choosing tokens in its graph: ${complaint}`);
+    await decoder?.release();
+  }
+  return ort.InferenceSession.create(graph, full);
+}
+
+/**
+ * @param {Uint8Array} graph
+ * @param {boolean} choice
+ * @returns {{ edited: Uint8Array | null, states: string[] }} states: the outputs that the decoder takes back
+ */
+function changed(graph, choice) {
+  try {
+    const decoder = readDecoder(graph);
+    const states = decoder.outputs.filter((name) => name.startsWith("present"));
+    return { edited: editDecoder(graph, decoder, { choice }), states };
+  } catch (error) {
+    console.info(`the decoder's graph cannot be changed: ${describe(error)}`);
+    return { edited: null, states: [] };
+  }
 }
 
 /**

@@ -24,6 +24,7 @@ from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.regions import RegionsPanel
 from galamsey.browser.view import View
 from galamsey.browser.window import (
+    device_memory_bytes,
     forget,
     fragment,
     is_online,
@@ -47,10 +48,11 @@ from galamsey.errors import (
 )
 from galamsey.geo import Point
 from galamsey.links import read_link, write_link
-from galamsey.models import DEMO, FULL, MODELS, after_failure, plans
+from galamsey.models import DEMO, FULL, MODELS
 from galamsey.ownimage import OwnChip, OwnSource, stand_in_catalogue
 from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse, analyse_own
 from galamsey.places import Place, find_places, read_places
+from galamsey.planner import Machine, Plan, after_failure, other_ways, plans
 from galamsey.privacy import BACKDROP
 from galamsey.prompts import SENSITIVITIES
 from galamsey.protocol import read_progress
@@ -96,7 +98,7 @@ if TYPE_CHECKING:
     from galamsey.composites import Composite
     from galamsey.dates import Day
     from galamsey.drafts import Question
-    from galamsey.models import Model, Plan
+    from galamsey.models import Model
     from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
     from galamsey.state import Settings
@@ -182,6 +184,7 @@ class App:
                 survey_days=self.survey_days,
                 save=self.save,
                 choose_model=self.choose_model,
+                choose_way=self.choose_way,
                 cancel_model=self.cancel_model,
                 pause_job=self._librarian.pause,
                 resume_job=self.resume_job,
@@ -524,10 +527,21 @@ class App:
         elif not model.download_mb:
             self._load_now(model)
 
-    def _load_now(self, model: Model, builds: Sequence[str] = ()) -> None:
+    def _load_now(self, model: Model, builds: Sequence[str] = (), way: Plan | None = None) -> None:
         if self._load_task is not None:
             self._load_task.cancel()
-        self._load_task = self.own(self._load_model(model, builds))
+        self._load_task = self.own(self._load_model(model, builds, way))
+
+    def choose_way(self, key: str) -> None:
+        """Load the present model in another of its ways."""
+        way = next(way for way in self.state.model.ways if way.key == key)
+        way = replace(way, reason=f"{way.reason}, as you chose")
+        forget(LOADS_KEY)
+        if self.state.model.model.download_mb:
+            if not self._librarian.busy:
+                self.own(self._fetch_and_load(self.state.model.model, way))
+        else:
+            self._load_now(self.state.model.model, (), way)
 
     def resume_job(self) -> None:
         """Go on with a transfer that was paused or failed."""
@@ -639,39 +653,39 @@ class App:
         if missed := await self._librarian.missed():
             self.dispatch(NoticeGiven(text=missed))
 
-    async def _plans(self, model: Model, builds: Sequence[str]) -> tuple[Plan, ...]:
+    async def _machine(self) -> Machine:
         adapter = await self._client.probe()
-        return plans(
-            model,
+        return Machine(
             webgpu=adapter.webgpu and not self._gpu_given_up,
             shader_f16=adapter.shader_f16,
             no_webgpu_reason=GPU_GIVEN_UP if self._gpu_given_up else adapter.reason,
-            offered=builds,
             max_buffer_bytes=adapter.max_buffer_bytes,
+            memory_bytes=device_memory_bytes(),
         )
 
-    async def _fetch_and_load(self, model: Model) -> None:
-        """Have a model's files here while the present one goes on working, then load it."""
+    async def _fetch_and_load(self, model: Model, way: Plan | None = None) -> None:
+        """Have a model's files here while the present one goes on working, then load it, in the person's way if any."""
         try:
             builds = await self._librarian.offered(model)
-            best = (await self._plans(model, builds))[0]
+            best = way or plans(model, await self._machine(), builds)[0]
             if await self._librarian.fetch(model, best.dtype):
-                self._load_now(model, builds)
+                self._load_now(model, builds, way)
         except StorageError as error:
             self.dispatch(NoticeGiven(text=f"{model.name} could not be fetched: {error}"))
         except EngineError as error:
             self.dispatch(NoticeGiven(text=f"{model.name} cannot be planned for: {error}"))
 
-    async def _load_model(self, model: Model, builds: Sequence[str] = ()) -> None:
+    async def _load_model(self, model: Model, builds: Sequence[str] = (), way: Plan | None = None) -> None:
         self._model_settled.clear()
         remember(LOADS_KEY, str(int(remembered(LOADS_KEY) or 0) + 1))
         self.dispatch(ModelChosen(model=model))
         try:
             problems = []
             cause = ""
-            for found in await self._plans(model, builds):
-                plan = after_failure(found, cause, builds)
-                self.dispatch(ModelPlanned(plan=plan))
+            machine = await self._machine()
+            for found in (way,) if way else plans(model, machine, builds):
+                plan = after_failure(found, cause)
+                self.dispatch(ModelPlanned(plan=plan, ways=other_ways(model, machine, builds, plan)))
                 try:
                     loaded = await self._client.load(model, plan, self._transfer_listener())
                 except EngineError as error:

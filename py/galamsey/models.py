@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from galamsey.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 SESSIONS: Final = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 """The three ONNX sessions of an ``lfm2_vl`` export."""
@@ -62,6 +62,8 @@ class Model:
     """What its repository may offer beside ``dtypes``: asked before loading; best first, with ``dtypes`` among them."""
     largest_weight: int = 0
     """Numbers in its largest single weight, which a graphics buffer must hold."""
+    numbers: int = 0
+    """Numbers in all its weights, about; 0 for a model that fits everywhere."""
     processor: Mapping[str, object] = field(default_factory=lambda: dict(PROCESSOR))
 
     def graphs(self, dtype: str) -> tuple[str, ...]:
@@ -96,6 +98,7 @@ FULL: Final = Model(
     dtypes=("fp16",),
     possible_dtypes=("fp16", "fp32", "q4f16", "q4"),
     largest_weight=65_536 * 1024,
+    numbers=500_000_000,
     external_data=True,
     download_mb=1000,
     honesty="Finds suspected mining, and misses some: published pixel recall 0.592, pixel IoU 0.332 on SmallMinesDS.",
@@ -152,71 +155,3 @@ def located(model: Model, source: Source) -> Model:
         manifest_url=f"{source.address}/api/models/{model.id}/revision/{revision}?blobs=true",
         pinned_url=f"{repository}/{{revision}}/",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """One way of loading a model."""
-
-    device: str
-    """``webgpu`` or ``wasm``."""
-    dtype: str
-    reason: str
-    """Why this one, for the person."""
-    cost: str = ""
-    """What it costs in speed or quality, for the person; empty where it costs nothing."""
-
-
-BYTES: Final = {"fp32": 4.0, "fp16": 2.0, "q4f16": 0.5, "q4": 0.5}
-"""Of one number in a build's largest weight."""
-
-UNMEASURED: Final = "weights rounded to 4 bits: recall was not measured for this build"
-SLOW: Final = "many times slower than a graphics processor"
-
-
-def plans(
-    model: Model,
-    *,
-    webgpu: bool,
-    shader_f16: bool,
-    no_webgpu_reason: str,
-    offered: Sequence[str] = (),
-    max_buffer_bytes: int = 0,
-) -> tuple[Plan, ...]:
-    """Return the ways to load a model, best first: WebGPU where it can run a build of the model, then wasm.
-
-    ``offered`` are the builds that the host was found to have; empty takes those it is known to have. A buffer limit of
-    0 is an unknown one. An adapter without ``shader-f16`` cannot run 16-bit builds; the main processor can.
-    """
-    builds = tuple(offered) or model.dtypes
-    problems = []
-    found = []
-    for dtype in builds if webgpu else ():
-        if dtype in ("fp16", "q4f16") and not shader_f16:
-            problems.append("the graphics processor cannot compute in 16 bits")
-        elif 0 < max_buffer_bytes < model.largest_weight * BYTES[dtype]:
-            problems.append(f"the graphics processor's buffers are too small for {dtype}")
-        else:
-            reason = "on the graphics processor"
-            if dtype != builds[0]:
-                reason = f"on the graphics processor as {dtype}, because {problems[0]}"
-            cost = UNMEASURED if dtype.startswith("q4") else ""
-            found.append(Plan(device="webgpu", dtype=dtype, reason=reason, cost=cost))
-            break
-    if not webgpu:
-        why = f"on the main processor, slower: {no_webgpu_reason}"
-    elif not found:
-        why = f"on the main processor, slower: {problems[0]}"
-    else:
-        why = "on the main processor, slower: the graphics processor failed"
-    return (*found, Plan(device="wasm", dtype=(found[0].dtype if found else builds[0]), reason=why, cost=SLOW))
-
-
-def after_failure(plan: Plan, cause: str, builds: Sequence[str]) -> Plan:
-    """Return the plan for the main processor as it reads after the graphics processor failed for a known cause."""
-    if cause != "OutOfMemory":
-        return plan
-    smaller = [dtype for dtype in builds if dtype != plan.dtype and BYTES[dtype] < BYTES[plan.dtype]]
-    hint = f"; a smaller build is offered ({smaller[0]}): {UNMEASURED}" if smaller else ""
-    reason = "on the main processor, slower: the graphics processor has too little memory for this build"
-    return replace(plan, reason=f"{reason}{hint}")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from galamsey.composites import Composite
     from galamsey.drafts import Field, Question
-    from galamsey.models import Model, Plan
+    from galamsey.models import Model
+    from galamsey.planner import Plan
 
 LOAD_TIMEOUT_MS: Final = 120_000
 """Without a sign of life; a transfer that moves may take as long as it needs."""
@@ -25,10 +26,6 @@ PROBE_TIMEOUT_MS: Final = 20_000
 
 EXTERNAL_DATA: Final = ".onnx_data"
 """Weights beside a graph. Exports keep small graphs whole, so each such file may be absent."""
-
-ON_MAIN_PROCESSOR: Final = {"embed_tokens": "wasm"}
-"""A table look-up: the graphics processor would add a round trip to every token, and without ``shader-f16`` it
-cannot read a table stored in 16 bits at all."""
 
 TERMINAL: Final = frozenset({"probed", "loaded", "generated", "failed", "cancelled"})
 """Every request but ``cancel`` gets exactly one of these."""
@@ -136,7 +133,7 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
         "id": request_id,
         "timeout_ms": LOAD_TIMEOUT_MS,
         "model": {**model_source(model, model.files(plan.dtype)), "base_url": urljoin(page_url, model.base_url)},
-        "device": {**dict.fromkeys(SESSIONS, plan.device), **ON_MAIN_PROCESSOR},
+        "device": dict(plan.devices),
         "dtype": dict.fromkeys(SESSIONS, plan.dtype),
         "processor": {"image_processor": dict(model.processor)},
     }
@@ -190,7 +187,7 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Generated | 
                 shader_f16=bool(message["shader_f16"]),
                 name=" ".join(str(part) for part in parts if part),
                 reason=str(message.get("reason") or ""),
-                max_buffer_bytes=int((message.get("limits") or {}).get("max_storage_buffer_binding_size", 0)),
+                max_buffer_bytes=min((message.get("limits") or {}).values(), default=0),
             )
         case "loaded":
             return Loaded(

@@ -18,7 +18,8 @@ def run_record(run: Run) -> dict[str, Any]:
     Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired
     UTC, clouds, the scenes it was joined from, the days of a median), ``chip`` (EPSG, 0 or less for a file without one;
     origin in metres, size), ``sites`` (outline in degrees, ``box_area_ha``, token score), ``boxes`` (xyxy, normalised,
-    y down; None when the answer was unreadable), ``box_area_ha`` (union), ``description``, ``ms`` by stage,
+    y down; None when the answer was unreadable), ``decision_margin`` (by how much the token that decided between boxes
+    and none led, 0-1), ``box_area_ha`` (union), ``description``, ``ms`` by stage,
     ``bytes_read`` and ``least_bytes`` of the bands,
     ``provenance``. What is not known is None.
     """
@@ -37,6 +38,7 @@ def run_record(run: Run) -> dict[str, Any]:
         else {"epsg": run.grid.epsg, "origin": list(run.grid.origin), "size": run.grid.width, "gsd_m": run.grid.gsd_m},
         "boxes": None if run.found is None else [list(site.box) for site in run.found.sites],
         "sites": [] if run.found is None else [_site(site) for site in run.found.sites],
+        "decision_margin": None if run.found is None else run.found.parsed.margin,
         "box_area_ha": None if run.found is None else run.found.union_ha,
         "description": run.description or None,
         "ms": dict(run.timings_ms),

@@ -35,9 +35,10 @@ from galamsey.storage import StorageState
 if TYPE_CHECKING:
     from galamsey.dates import Day
     from galamsey.geo import Grid, Point
-    from galamsey.models import Model, Plan
+    from galamsey.models import Model
     from galamsey.ownimage import Outcome, OwnSource
     from galamsey.pipeline import Request, Step
+    from galamsey.planner import Plan
     from galamsey.prompts import Sensitivity
     from galamsey.protocol import Loaded
     from galamsey.scenes import Catalogue
@@ -101,6 +102,8 @@ class ModelState:
     stage: ModelStage = ModelStage.ABSENT
     plan: Plan | None = None
     """The way of loading that is tried or was taken."""
+    ways: tuple[Plan, ...] = ()
+    """The other ways that the person may choose."""
     transfer: Transfer | None = None
     load_ms: float | None = None
     problem: str = ""
@@ -195,6 +198,8 @@ class ModelPlanned:
     """One way of loading is being tried."""
 
     plan: Plan
+    ways: tuple[Plan, ...] = ()
+    """The other ways that the person may choose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,8 +375,9 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, settings=settings, notice="")
         case ModelChosen(model=model):
             return replace(state, model=ModelState(model=model, stage=ModelStage.STARTING))
-        case ModelPlanned(plan=plan):
-            return replace(state, model=replace(state.model, plan=plan, stage=ModelStage.STARTING, transfer=None))
+        case ModelPlanned(plan=plan, ways=ways):
+            trying = replace(state.model, plan=plan, ways=ways, stage=ModelStage.STARTING, transfer=None)
+            return replace(state, model=trying)
         case ModelTransferred(transfer=transfer):
             return replace(state, model=replace(state.model, stage=ModelStage.DOWNLOADING, transfer=transfer))
         case ModelStarting():

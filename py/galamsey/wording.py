@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from galamsey.chips import CHIP_SIZE
 from galamsey.coordinates import format_decimal, format_utm
+from galamsey.doubt import HIGH_SCORE, LOW_SCORE, decision_note, is_narrow, margin_words, unsure_note
 from galamsey.geo import PointXY, to_lonlat
 from galamsey.indices import read_pixel
 from galamsey.ownimage import BandImage
+from galamsey.planner import weights_bytes
 from galamsey.prose import counted_sites
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
-from galamsey.wording_engine import RESTARTED, engine_failure, restarted
+from galamsey.wording_engine import RESTARTED, engine_failure, restarted, sentence
 
 if TYPE_CHECKING:
     from galamsey.chips import Chip
+    from galamsey.models import Model
     from galamsey.ownimage import OwnChip
     from galamsey.pipeline import Request, SceneChosen
+    from galamsey.planner import Plan
     from galamsey.sites import Site
     from galamsey.state import ModelState, Run
 
 Tone = Literal["working", "suspected", "clean", "doubtful", "problem"]
-
-LOW_SCORE: Final = 0.6
-HIGH_SCORE: Final = 0.85
-"""Bounds of the words for a token score: a way of reading it, not a calibration."""
 
 BAND_NAMES: Final = tuple(number for key, number in BAND_NUMBERS if key in BANDS)
 """ESA's numbers of the bands, in the order of ``BANDS``."""
@@ -77,6 +77,11 @@ def score_word(token_score: float) -> str:
     if token_score < LOW_SCORE:
         return "low"
     return "medium" if token_score < HIGH_SCORE else "high"
+
+
+def score_text(token_score: float) -> str:
+    """Write a token score for people: its word, and the number."""
+    return f"{score_word(token_score)} {token_score:.2f}"
 
 
 def count_sites(count: int) -> str:
@@ -161,10 +166,11 @@ def _finding(run: Run) -> Verdict:
     if found is None:
         raise ValueError("expected a run with a finding")
     if not found.sites:
+        misses = "The model can miss mines, small ones above all."
         return Verdict(
-            tone="clean",
+            tone="doubtful" if is_narrow(found.parsed) else "clean",
             line="No mining found in this chip by this model",
-            detail="The model can miss mines, small ones above all.",
+            detail=f"{decision_note(found.parsed)} {misses}".strip(),
         )
     area = found.union_ha
     notes = [
@@ -177,6 +183,7 @@ def _finding(run: Run) -> Verdict:
     if found.parsed.dropped:
         entries = "entry was" if found.parsed.dropped == 1 else "entries were"
         notes.append(f"{found.parsed.dropped} unusable {entries} left out.")
+    notes += [note for note in (decision_note(found.parsed), unsure_note(found.sites)) if note]
     return Verdict(
         tone="suspected",
         line=count_sites(len(found.sites)) + ("" if area is None else f", {format_ha(area)} in boxes"),
@@ -272,6 +279,18 @@ def model_detail(model: ModelState) -> str:
     return model.problem
 
 
+def way_name(way: Plan) -> str:
+    """Name a way of loading."""
+    return f"{device_name(way.device)}, {way.dtype}"
+
+
+def way_detail(model: Model, way: Plan) -> str:
+    """Say what a way of loading costs."""
+    size = weights_bytes(model, way.dtype)
+    needs = f"Weights of about {format_bytes(size)}." if size else ""
+    return " ".join(part for part in (sentence(way.cost) if way.cost else "", needs) if part) or "Costs nothing more."
+
+
 def device_name(device: str) -> str:
     """Name a backend for people."""
     return {"webgpu": "WebGPU (graphics processor)", "wasm": "wasm (main processor)"}.get(device, device)
@@ -346,6 +365,9 @@ def provenance(run: Run) -> list[tuple[str, str]]:
             ("Model", run.model.model.id),
             ("Computed", f"{device_name(plan.device)}, {plan.dtype}: {plan.reason}"),
         ]
+    if run.found is not None and run.found.parsed.margin is not None:
+        boxes = "boxes rather than none" if run.found.parsed.detections else "no boxes rather than some"
+        rows.append(("Decision", f"{boxes}, by {margin_words(run.found.parsed.margin)} of token probability"))
     if run.restarts:
         rows.append(("Engine", restarted(run.restarts)))
     rows += [(f"Time, {stage}", format_seconds(ms / KB)) for stage, ms in run.timings_ms]

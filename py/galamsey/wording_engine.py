@@ -33,6 +33,9 @@ _REMEDIES: Final = {
 
 _OTHER: Final = ("The run did not finish", "Run again; if that fails too, reload the page.")
 
+MAX_REPORTED: Final = 160
+"""Characters of what the engine reported that are shown; the cause stands at its beginning."""
+
 RESTARTED: Final = "The model failed and is loaded again; then it is asked once more."
 
 GPU_GIVEN_UP: Final = "the graphics processor failed three times in a row; reload the page to try it again"
@@ -42,18 +45,23 @@ GPU_GIVEN_UP: Final = "the graphics processor failed three times in a row; reloa
 def engine_failure(cause: str, problem: str) -> tuple[str, str]:
     """Return the line and the detail for a run that the engine ended."""
     line, remedy = _REMEDIES.get(cause, _OTHER)
-    return line, f"{sentence(problem)} {NOTHING_SAID} {remedy}"
+    return line, f"{NOTHING_SAID} {remedy} {_reported(problem)}"
 
 
 def gave_up(problem: str, *, on_gpu: bool) -> str:
     """Say under the model what became of it, and what loading it again will do."""
     then = " Loaded again, it computes on the main processor, slower." if on_gpu else ""
-    return f"Failed three times in a row, so it is not tried again by itself. {sentence(problem)}{then}"
+    return f"Failed three times in a row, so it is not tried again by itself.{then} {_reported(problem)}"
 
 
 def restarted(reasons: tuple[str, ...]) -> str:
     """Say for the record how often a run's engine had to be started again, and why."""
     return f"started again and asked once more after: {'; '.join(reasons)}"
+
+
+def _reported(problem: str) -> str:
+    shown = problem if len(problem) <= MAX_REPORTED else f"{problem[:MAX_REPORTED]}…"
+    return f"Reported: {shown}"
 
 
 def sentence(text: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from galamsey.drafts import description, detection
-from galamsey.models import Plan
+from galamsey.planner import Plan
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, GROUNDING_HIGH_RECALL
 from tools.model.browser import BrowserModel
 from tools.model.dataset import generate

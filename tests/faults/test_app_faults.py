@@ -231,3 +231,4 @@ def test_row_5_without_webgpu_the_slow_way_is_named(
     page.locator("#open-model").click()
     expect(page.locator("#model-detail")).to_contain_text("on the main processor, slower")
     expect(page.locator("#model-detail")).to_contain_text(why)
+    expect(page.locator("#model-detail")).to_contain_text("Many times slower")

@@ -10,8 +10,9 @@ import numpy as np
 from galamsey.chips import Raster, RasterHeader
 from galamsey.errors import RasterError
 from galamsey.geo import Grid, PointXY, to_lonlat
-from galamsey.models import DEMO, Plan
+from galamsey.models import DEMO
 from galamsey.pipeline import Request, Services
+from galamsey.planner import Plan
 from galamsey.prompts import DESCRIPTION, HIGH_RECALL
 from galamsey.protocol import Answer, Answered, Grown
 from galamsey.scenes import BANDS, PRACTICE, SCL, Period, Scene

@@ -12,9 +12,9 @@ EDGE = PACKAGE / "browser"
 ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
     "indices", "dates", "median", "imagery", "choice", "survey", "areas", "regions", "imagefile", "resample", "wizard",
-    "cautions", "prose", "picturefile", "ownimage", "prompts", "drafts", "models", "detections", "sites", "protocol",
-    "storage", "pipeline", "state", "links", "privacy", "ownwords", "wording_engine", "wording", "wording_storage",
-    "wording_privacy", "wording_regions", "records", "offline",
+    "cautions", "prose", "picturefile", "ownimage", "prompts", "drafts", "models", "planner", "detections", "sites",
+    "doubt", "protocol", "storage", "pipeline", "state", "links", "privacy", "ownwords", "wording_engine", "wording",
+    "wording_storage", "wording_privacy", "wording_regions", "records", "offline",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -1,12 +1,6 @@
 import pytest
 
-from galamsey.models import DEMO, FULL, MODELS, SESSIONS, plans
-
-NO_REASON = ""
-
-
-def devices(found):
-    return [(plan.device, plan.dtype) for plan in found]
+from galamsey.models import DEMO, FULL, MODELS, SESSIONS
 
 
 def test_loading_the_demo_model_reads_its_configuration_and_three_sessions():
@@ -53,32 +47,3 @@ def test_chips_are_never_enlarged_and_models_do_not_share_a_mutable_processor():
     for model in MODELS:
         assert model.processor["do_resize"] is False
     assert DEMO.processor is not FULL.processor
-
-
-@pytest.mark.parametrize(
-    ("model", "webgpu", "shader_f16", "expected"),
-    [
-        (DEMO, True, True, [("webgpu", "fp32"), ("wasm", "fp32")]),
-        (DEMO, True, False, [("webgpu", "fp32"), ("wasm", "fp32")]),
-        (DEMO, False, False, [("wasm", "fp32")]),
-        (FULL, True, True, [("webgpu", "fp16"), ("wasm", "fp16")]),
-        (FULL, True, False, [("wasm", "fp16")]),
-        (FULL, False, False, [("wasm", "fp16")]),
-    ],
-)
-def test_webgpu_comes_first_where_it_can_run_the_model_and_wasm_is_always_left(model, webgpu, shader_f16, expected):
-    assert devices(plans(model, webgpu=webgpu, shader_f16=shader_f16, no_webgpu_reason=NO_REASON)) == expected
-
-
-@pytest.mark.parametrize(
-    ("model", "webgpu", "shader_f16", "why"),
-    [
-        (DEMO, False, False, "slower: this browser has no WebGPU"),
-        (FULL, True, False, "cannot compute in 16 bits"),
-        (DEMO, True, True, "the graphics processor failed"),
-    ],
-)
-def test_the_reason_for_the_slow_way_is_told(model, webgpu, shader_f16, why):
-    found = plans(model, webgpu=webgpu, shader_f16=shader_f16, no_webgpu_reason="this browser has no WebGPU")
-
-    assert why in found[-1].reason

@@ -9,7 +9,8 @@ from galamsey.composites import Composite
 from galamsey.detections import Token
 from galamsey.drafts import Question, description, detection
 from galamsey.errors import EngineError
-from galamsey.models import DEMO, FULL, SESSIONS, Plan
+from galamsey.models import DEMO, FULL, SESSIONS
+from galamsey.planner import Plan
 from galamsey.prompts import DESCRIPTION, GROUNDING_AS_TRAINED, MAX_NEW_TOKENS
 from galamsey.protocol import (
     TERMINAL,

@@ -22,8 +22,9 @@ SCENES = [scene_of("s1")]
 def test_every_cause_says_what_happened_that_it_says_nothing_about_mining_and_what_to_do(cause):
     line, detail = engine_failure(cause, "the worker struck")
 
-    assert detail.startswith("The worker struck. This says nothing about mining here. ")
-    assert len(detail.split("mining here. ")[1]) > 20
+    assert detail.startswith("This says nothing about mining here. ")
+    assert detail.endswith(" Reported: the worker struck")
+    assert len(detail) > len("This says nothing about mining here.  Reported: the worker struck") + 20
     assert not DENIAL.search(line)
 
 
@@ -80,6 +81,13 @@ def test_a_restart_reported_to_the_state_is_remembered_with_the_run():
         state = update(state, StepReported(run_id=1, step=ModelRestarted(reason=reason)))
 
     assert state.run.restarts == ("first", "second")
+
+
+def test_a_long_report_is_cut_so_that_the_remedy_is_seen():
+    _, detail = engine_failure("EngineError", "x" * 1000)
+
+    assert "Run again" in detail
+    assert len(detail) < 400
 
 
 @pytest.mark.parametrize("text", ["it broke", "it broke.", "It broke"])

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.composites import Composite
-from galamsey.models import DEMO, Plan
+from galamsey.models import DEMO
+from galamsey.planner import Plan
 from galamsey.protocol import generate_request, load_request
 from tools.chromium import chromium
 from tools.serve import Server

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import js
 
-from galamsey.browser.page import clone, element, fill, listen, on_click, part, set_text, show, write
+from galamsey.browser.page import clone, element, fill, listen, on_click, on_click_within, part, set_text, show, write
 from galamsey.models import MODELS
 from galamsey.prompts import SENSITIVITIES
 from galamsey.scenes import CATALOGUES, dry_season, format_date, write_asset_keys
 from galamsey.state import FIRST_ACQUISITION, ModelStage, period_key, utc_now
-from galamsey.wording import KB, format_bytes, model_detail, model_status
+from galamsey.wording import KB, format_bytes, model_detail, model_status, way_detail, way_name
 
 if TYPE_CHECKING:
     from galamsey.browser.handlers import Handlers
     from galamsey.models import Model
+    from galamsey.planner import Plan
     from galamsey.scenes import Catalogue
     from galamsey.state import ModelState, Settings
 
@@ -113,6 +114,7 @@ class ModelDialog:
         fill("models", [_choice("model", m.key, m.name, m.honesty, _size_and_licence(m)) for m in MODELS])
         on_click("load-model", lambda: handlers.choose_model(_checked("model")))
         on_click("cancel-model", handlers.cancel_model)
+        on_click_within("ways", "[data-way]", lambda button: handlers.choose_way(str(button.dataset.way)))
         listen(element("models"), "change", lambda _event: self._show_action())
 
     def offer(self, key: str) -> None:
@@ -126,7 +128,10 @@ class ModelDialog:
             return
         if self._shown is None or state.model != self._shown.model:
             _check("model", state.model.key)
+        if self._shown is None or state.ways != self._shown.ways:
+            fill("ways", [_way_row(state.model, way) for way in state.ways])
         self._shown = state
+        self._show_ways(state)
         stage = state.stage.name.lower()
         element("model-light").dataset.stage = stage
         element("model-state").dataset.stage = stage
@@ -138,6 +143,13 @@ class ModelDialog:
         element("open-model").ariaLabel = f"Model: {state.model.name}, {state.stage.value.lower()}"
         self._show_progress(state)
         self._show_action()
+
+    def _show_ways(self, state: ModelState) -> None:
+        """Offer the other ways; openly where the present one failed or costs something."""
+        settled = state.stage in (ModelStage.READY, ModelStage.FAILED)
+        show("ways-section", shown=settled and bool(state.ways))
+        if settled and (state.stage is ModelStage.FAILED or (state.plan is not None and state.plan.cost)):
+            element("ways-section").open = True
 
     def _show_progress(self, state: ModelState) -> None:
         bar = element("model-progress")
@@ -197,6 +209,16 @@ def _choice(group: str, key: str, name: str, detail: str, aside: str = "") -> An
     set_text(part(row, "name"), name)
     set_text(part(row, "detail"), detail)
     set_text(part(row, "aside"), aside)
+    return row
+
+
+def _way_row(model: Model, way: Plan) -> Any:  # noqa: ANN401 - a DOM element
+    row = clone("way-row")
+    set_text(part(row, "name"), way_name(way))
+    set_text(part(row, "detail"), way_detail(model, way))
+    button = part(row, "way")
+    button.dataset.way = way.key
+    button.ariaLabel = f"Load this way: {way_name(way)}"
     return row
 
 

@@ -43,6 +43,8 @@ class Handlers:
     save: Callable[[], None]
     """Ask for the present run as a file."""
     choose_model: Callable[[str], None]
+    choose_way: Callable[[str], None]
+    """Load the present model in another way."""
     cancel_model: Callable[[], None]
     pause_job: Callable[[], None]
     """Stop a transfer of model files so that it can go on later."""

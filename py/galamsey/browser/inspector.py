@@ -18,7 +18,7 @@ from galamsey.wording import (
     format_seconds,
     own_place,
     provenance,
-    score_word,
+    score_text,
     site_label,
     site_place,
     verdict,
@@ -180,7 +180,7 @@ def _site_row(site: Site) -> Any:  # noqa: ANN401 - a DOM element
         part(row, "score").hidden = True
     else:
         part(row, "meter").value = site.token_score
-        set_text(part(row, "word"), score_word(site.token_score))
+        set_text(part(row, "word"), score_text(site.token_score))
     return row
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import js
 from pyodide.ffi import create_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+GIB: Final = 2**30
 
 
 def is_online() -> bool:
@@ -21,6 +24,11 @@ def on_connection_change(handler: Callable[[], None]) -> None:
     listener = create_proxy(lambda _event: handler())
     for name in ("online", "offline"):
         js.window.addEventListener(name, listener)
+
+
+def device_memory_bytes() -> int:
+    """Return about how much memory the device has; 0 where the browser does not tell. Browsers cap what they tell."""
+    return round(float(getattr(js.navigator, "deviceMemory", None) or 0) * GIB)
 
 
 def prefers_dark() -> bool:
