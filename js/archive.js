@@ -7,6 +7,7 @@
 import { failure } from "./failure.js";
 
 /** @typedef {{ path: string, blob: Blob }} Member */
+/** @typedef {{ crc: number, packed: number, size: number, local: number, isPacked: boolean }} Facts what an archive's list says of a file */
 /** @typedef {{ path: string, size: number, open: () => Promise<ReadableStream<Uint8Array<ArrayBuffer>>> }} Entry a file that can be read */
 
 const LOCAL = 0x04034b50;
@@ -20,6 +21,9 @@ const READ_BYTES = 4 * 2 ** 20;
 /** The longest comment that may follow the end of the list of files. */
 const MAX_COMMENT = 65_535;
 
+const CUT_LIST = "the archive's list of files cannot be read: it was cut short or damaged";
+
+const CRC_START = 0xffffffff;
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
   for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
@@ -82,18 +86,20 @@ export async function unzip(archive) {
   const entries = [];
   for (let place = 0, index = 0; index < count; index += 1) {
     if (place + 46 > list.byteLength || list.getUint32(place, true) !== CENTRAL) {
-      throw failure("BadFile", "the archive's list of files cannot be read: it was cut short or damaged");
+      throw failure("BadFile", CUT_LIST);
     }
     const [flags, method] = [list.getUint16(place + 8, true), list.getUint16(place + 10, true)];
-    const [packed, size] = [list.getUint32(place + 20, true), list.getUint32(place + 24, true)];
+    const [crc, packed, size] = [16, 20, 24].map((at) => list.getUint32(place + at, true));
     const nameLength = list.getUint16(place + 28, true);
+    if (place + 46 + nameLength > list.byteLength) throw failure("BadFile", CUT_LIST);
     const local = list.getUint32(place + 42, true);
     const path = new TextDecoder().decode(new Uint8Array(list.buffer, list.byteOffset + place + 46, nameLength));
     if (flags & 1 || (method !== 0 && method !== 8)) {
       throw failure("BadFile", `${path}: expected a stored or deflated file without a password`);
     }
     if (!path.endsWith("/")) {
-      entries.push({ path, size, open: () => openMember(archive, path, { local, packed, isPacked: method === 8 }) });
+      const facts = /** @type {Facts} */ ({ crc, packed, size, local, isPacked: method === 8 });
+      entries.push({ path, size: facts.size, open: () => openMember(archive, path, facts) });
     }
     place += 46 + nameLength + list.getUint16(place + 30, true) + list.getUint16(place + 32, true);
   }
@@ -103,17 +109,40 @@ export async function unzip(archive) {
 /**
  * @param {Blob} archive
  * @param {string} path
- * @param {{ local: number, packed: number, isPacked: boolean }} place
- * @returns {Promise<ReadableStream<Uint8Array<ArrayBuffer>>>}
+ * @param {Facts} facts
+ * @returns {Promise<ReadableStream<Uint8Array<ArrayBuffer>>>} which fails with BadFile where the bytes are not those put in
  */
-async function openMember(archive, path, { local, packed, isPacked }) {
+async function openMember(archive, path, { local, packed, isPacked, ...expected }) {
   const head = await view(archive, local, local + 30);
   if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL) {
     throw failure("BadFile", `${path}: the archive was cut short or damaged`);
   }
   const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
   const body = archive.slice(start, start + packed).stream();
-  return isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
+  const plain = isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
+  return plain.pipeThrough(check(path, expected));
+}
+
+/**
+ * @param {string} path
+ * @param {{ size: number, crc: number }} expected
+ * @returns {TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>} lets bytes through as long as they can be right
+ */
+function check(path, { size, crc }) {
+  let seen = 0;
+  let sum = CRC_START;
+  return new TransformStream({
+    transform: (bytes, controller) => {
+      seen += bytes.byteLength;
+      if (seen > size) throw failure("BadFile", `${path}: expected ${size} bytes in the archive, got more`);
+      sum = addToChecksum(sum, bytes);
+      controller.enqueue(bytes);
+    },
+    flush: () => {
+      if (seen !== size) throw failure("BadFile", `${path}: expected ${size} bytes in the archive, got ${seen}`);
+      if (endOfChecksum(sum) !== crc) throw failure("BadFile", `${path}: damaged in the archive: its checksum is wrong`);
+    },
+  });
 }
 
 /**
@@ -122,14 +151,29 @@ async function openMember(archive, path, { local, packed, isPacked }) {
  * @param {AbortSignal} signal
  */
 async function checksum(blob, onBytes, signal) {
-  let crc = 0xffffffff;
+  let crc = CRC_START;
   for (let start = 0; start < blob.size; start += READ_BYTES) {
     signal.throwIfAborted();
     const bytes = new Uint8Array(await blob.slice(start, start + READ_BYTES).arrayBuffer());
-    for (const byte of bytes) crc = (crc >>> 8) ^ Number(CRC_TABLE[(crc ^ byte) & 255]);
+    crc = addToChecksum(crc, bytes);
     onBytes(bytes.byteLength);
   }
-  return (crc ^ 0xffffffff) >>> 0;
+  return endOfChecksum(crc);
+}
+
+/**
+ * @param {number} crc
+ * @param {Uint8Array} bytes
+ */
+function addToChecksum(crc, bytes) {
+  let sum = crc;
+  for (const byte of bytes) sum = (sum >>> 8) ^ Number(CRC_TABLE[(sum ^ byte) & 255]);
+  return sum;
+}
+
+/** @param {number} crc */
+function endOfChecksum(crc) {
+  return (crc ^ CRC_START) >>> 0;
 }
 
 /**

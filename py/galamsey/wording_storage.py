@@ -45,10 +45,10 @@ def job_short(job: Job) -> str:
 
 def stored_detail(one: StoredModel) -> str:
     """Describe a stored model."""
-    origin = "loaded from disk" if one.from_disk else one.base_url.split("/")[2]
+    origin = "loaded from disk" if one.from_disk else f"from {one.base_url.split('/')[2]}"
     revision = f", revision {one.revision[:REVISION_SHOWN]}" if one.revision else ""
     whole = "" if one.complete else "unfinished, "
-    return f"{whole}{format_bytes(one.bytes)} in {len(one.paths)} files, from {origin}{revision}"
+    return f"{whole}{format_bytes(one.bytes)} in {len(one.paths)} files, {origin}{revision}"
 
 
 def storage_summary(stored: Stored) -> str:
