@@ -64,7 +64,7 @@ def wait_ready(page: Page) -> None:
 
 def use_source(page: Page, hub: Hub, revision: str = "main") -> None:
     page.locator("#open-model").click()
-    page.locator("#model summary").click()
+    page.locator("#model summary", has_text="Where the full model").click()
     page.locator("#source-address").fill(hub.url)
     page.locator("#source-revision").fill(revision)
     page.locator("#source-form button").click()
