@@ -53,6 +53,7 @@ export function begin(chart, kind, done, onCorner) {
     else if (event.key === "Backspace" && kind === "polygon") corners.pop();
     else if (event.key !== "Enter" || !finish()) return;
     event.stopPropagation();
+    event.preventDefault(); // or Escape closes the dialog that just opened again
     show(corners);
   };
   /** @param {Spot[]} shown */

@@ -150,6 +150,7 @@ class RegionsPanel:
         region = next(one for one in self.regions if one.id == button.closest("li").dataset.region)
         if action == "show":
             element("regions").close()
+            element("inspector").dataset.rest = "line"  # on narrow screens it would cover the region
             if self._host.chart is not None:
                 self._host.chart.fit(*region.area.bounds)
         elif action == "resume":
@@ -191,7 +192,7 @@ class RegionsPanel:
             return
         element("regions").close()
         element("inspector").dataset.rest = "line"
-        words = "Pull a rectangle open" if kind == "rectangle" else "Set three corners or more; the first one closes it"
+        words = "Pull a rectangle open" if kind == "rectangle" else "Set three corners or more"
         write("draw-words", words)
         show("draw-finish", shown=kind == "polygon")
         element("draw-finish").disabled = True
