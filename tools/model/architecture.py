@@ -211,7 +211,7 @@ def _text_weights(text: TextShape) -> dict[str, tuple[int, ...]]:
 TINY: Final = Architecture(
     vision=VisionShape(hidden=32, feed_forward=64, layers=2, heads=2),
     text=TextShape(
-        vocabulary=1536,
+        vocabulary=2048,
         hidden=64,
         feed_forward=96,
         kinds=("conv", "full_attention", "conv", "full_attention"),
