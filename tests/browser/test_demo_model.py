@@ -83,7 +83,7 @@ def expected_answers(pictures, suffix: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def pictures():
-    return generate(range(40_000_000, 40_000_012)).pictures
+    return generate(range(40_000_000, 40_000_006)).pictures
 
 
 def test_the_processor_gives_the_bytes_that_training_used(wasm_browser, open_blank, pictures):
@@ -107,7 +107,7 @@ def test_answers_on_wasm_are_those_of_the_native_runtime(wasm_browser, open_blan
     result = probe(page, pictures, device="wasm", dtype=dtype)
     same = [one == other for one, other in zip(result["answers"], expected_answers(pictures, suffix), strict=True)]
     # Single precision differs in the last bit between builds; half rounds more, so a near tie may fall the other way.
-    assert sum(same) >= (len(same) if dtype == "fp32" else len(same) - 2)
+    assert sum(same) >= (len(same) if dtype == "fp32" else len(same) - 1)
 
 
 def test_the_page_s_engine_says_what_pytorch_says(wasm_browser, open_blank, site):
