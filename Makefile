@@ -77,6 +77,9 @@ eval-demo: setup $(VENV)/.installed-test ## measure the demo model on 500 held-o
 	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
 	@$(PY) -m tools.model.evaluate --chips 500 --worst docs/demo-worst.jpg $(ARGS)
 
+eval-refine: $(VENV)/.installed-test ## measure disturbed areas on 500 generated chips; prints one line of JSON (ARGS='--model models/demo')
+	@$(PY) -m tools.refine_eval $(ARGS)
+
 bench: setup $(VENV)/.installed-test ## measure the engine against the model card's pipeline (ARGS='--device wasm --twin tiny')
 	@$(PY) -m bench.run $(ARGS)
 
@@ -143,4 +146,4 @@ endif
 
 comma := ,
 
-.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo bench bench-imagery bench-startup exact audit fuzz parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo eval-refine bench bench-imagery bench-startup exact audit fuzz parity clean prerequisites

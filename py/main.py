@@ -11,7 +11,10 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from galamsey.browser.archivist import Archivist
+from galamsey.browser.exporter import ExportDialog
 from galamsey.browser.handlers import Handlers
+from galamsey.browser.history import HistoryDialog, HistoryHandlers, offer_bytes, read_file
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
@@ -22,6 +25,7 @@ from galamsey.browser.own_files import read_bands
 from galamsey.browser.privacy import PrivacyPanel
 from galamsey.browser.raster import read_header, read_preview, read_window
 from galamsey.browser.regions import RegionsPanel
+from galamsey.browser.review import ReviewPanel
 from galamsey.browser.view import View
 from galamsey.browser.window import (
     device_memory_bytes,
@@ -40,13 +44,16 @@ from galamsey.errors import (
     CatalogueError,
     CoordinateError,
     EngineError,
+    FindingError,
     GalamseyError,
     ImageFileError,
     LockdownError,
     StorageError,
     UnreachableError,
 )
+from galamsey.findings import reopen
 from galamsey.geo import Point
+from galamsey.ledger import shown
 from galamsey.links import read_link, write_link
 from galamsey.models import DEMO, FULL, MODELS
 from galamsey.ownimage import OwnChip, OwnSource, stand_in_catalogue
@@ -57,6 +64,7 @@ from galamsey.privacy import BACKDROP
 from galamsey.prompts import SENSITIVITIES
 from galamsey.protocol import read_progress
 from galamsey.records import run_record
+from galamsey.refine import rings_lonlat
 from galamsey.regions import kept_scenes
 from galamsey.scenes import CATALOGUES, Catalogue, SceneQuery, other_catalogue, read_other, write_other
 from galamsey.state import (
@@ -64,6 +72,7 @@ from galamsey.state import (
     ConnectionChanged,
     DaySurveyed,
     Event,
+    LedgerChanged,
     ModelChosen,
     ModelDropped,
     ModelFailed,
@@ -77,6 +86,7 @@ from galamsey.state import (
     RunCancelled,
     RunEnded,
     RunFailed,
+    RunReopened,
     RunStarted,
     SettingsChanged,
     SiteSelected,
@@ -202,6 +212,25 @@ class App:
                 open_regions=self._regions.open,
             ),
         )
+        self._archivist = Archivist(change=lambda ledger: self.dispatch(LedgerChanged(ledger=ledger)))
+        self._history = HistoryDialog(
+            HistoryHandlers(
+                filter=lambda wanted: self._archivist.show(filter=wanted, message=""),
+                choose=lambda ids: self._archivist.show(chosen=ids),
+                open=lambda finding_id: self._guard(self._open_finding(finding_id)),
+                delete=lambda ids, deleted: self._guard(self._archivist.delete(ids, deleted=deleted)),
+                undo=lambda: self._guard(self._archivist.undo()),
+                backup=lambda: self._guard(self._backup()),
+                take_in=lambda file: self._guard(self._take_in(file)),
+            ),
+        )
+        self._exporter = ExportDialog(self._archivist, self._guard)
+        self._review = ReviewPanel(
+            self._archivist,
+            self._guard,
+            lambda finding_id: self._guard(self._open_finding(finding_id)),
+            self.select_site,
+        )
         self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
         self._offline_view = OfflineView(self.own)
         self._privacy = PrivacyPanel(on_lock=self._show_backdrop)
@@ -229,6 +258,9 @@ class App:
         self.state = update(self.state, event)
         self._view.render(self.state)
         self._own_view.render(self.state)
+        self._history.render(self.state)
+        self._exporter.render(self.state)
+        self._review.render(self.state)
         self._offline_view.render(at_work=self._is_at_work())
         self._privacy.render(self.state)
 
@@ -258,6 +290,7 @@ class App:
         self._connection_changed()
         on_darkness_change(self.set_theme)
         self._load_task = self.own(self._load_first())
+        self.own(self._archivist.open())
         await self._open_map()
         await self._load_practice()
         await self._regions.load()
@@ -405,6 +438,7 @@ class App:
                 self._map.show_footprint(self.state.own.ring)
             if request.point is not None:
                 self._bring_into_view(request.point)
+        self._archivist.show(open_id="")
         self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
         self._run_task = self.own(self._run(self._run_count, request))
 
@@ -423,6 +457,8 @@ class App:
         request = self.state.run.request
         if request.own is not None:
             self.analyse_own_chip(request.own)
+        elif request.point is None:
+            self.dispatch(NoticeGiven(text="This finding is of a file of your own. Open the file to look at it again."))
         else:
             self._analyse(request.place, day=request.day, median=request.median)
 
@@ -571,6 +607,8 @@ class App:
         def report(step: Step) -> None:
             self.dispatch(StepReported(run_id=run_id, step=step))
             self._show_on_map(run_id, step)
+            if isinstance(step, SitesFound):
+                self._keep(run_id)
 
         try:
             if request.own is None:
@@ -586,7 +624,64 @@ class App:
         else:
             self.dispatch(RunEnded(run_id=run_id))
         self._show_on_map(run_id, None)
+        self._keep(run_id)
         self.survey_days()
+
+    def _keep(self, run_id: int) -> None:
+        """Write down what the present run has come to."""
+        run = self.state.run
+        if run is None or run.run_id != run_id:
+            return
+
+        async def keep() -> None:
+            finding_id = await self._archivist.keep(run)
+            if self.state.run is not None and self.state.run.run_id == run_id:
+                self._archivist.show(open_id=finding_id)
+
+        self._guard(keep())
+
+    def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start work on the findings, and tell of what goes wrong with it."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except FindingError as error:
+                text = f"{str(error)[:1].upper()}{str(error)[1:]}."
+                self._archivist.show(message=text)
+                self.dispatch(NoticeGiven(text=text))
+
+        self.own(guarded())
+
+    async def _open_finding(self, finding_id: str) -> None:
+        """Show a kept finding as it was at its end; nothing is asked of any host."""
+        finding = self._archivist.get(finding_id)
+        pixels = await self._archivist.pixels(finding_id)
+        for task in (self._run_task, self._survey_task):
+            if task is not None:
+                task.cancel()
+        self._run_count += 1
+        run = reopen(finding, pixels, self._run_count)
+        if self._map is not None:
+            self._map.clear_result()
+            if finding.point is not None:
+                self._bring_into_view(finding.point)
+        self.dispatch(RunReopened(run=run))
+        self._archivist.show(open_id=finding_id)
+        self._show_on_map(run.run_id, run.composed)
+
+    async def _backup(self) -> None:
+        """Hand the chosen findings to the person as one file, or all that are shown where none is chosen."""
+        ledger = self.state.ledger
+        ids = [entry.id for entry in shown(ledger)]
+        chosen = [one for one in ids if one in ledger.chosen] or ids
+        name = f"suspected-mining-backup-{utc_now():%Y%m%dT%H%M%SZ}.zip"
+        offer_bytes(name, "application/zip", await self._archivist.backup(chosen))
+
+    async def _take_in(self, file: Any) -> None:  # noqa: ANN401 - a File
+        """Add the findings of a backup."""
+        self._archivist.show(message="")
+        self._archivist.show(message=await self._archivist.take_in(await read_file(file)))
 
     async def _find_scenes(self, catalogue: Catalogue, query: SceneQuery) -> list[Scene]:
         lons, lats = zip(*query.outline[:-1], strict=True)
@@ -616,6 +711,8 @@ class App:
             self._map.show_chip(list(run.ring), working=not run.stage.ended)
         if isinstance(step, ChipComposed) and run.ring:
             self._map.show_composite(step.rgb.pixels, list(run.ring)[:4])
+        if run.found is not None and run.found.refined is not None and run.grid is not None and run.grid.placed:
+            self._map.show_disturbed([rings_lonlat(one, run.grid) for one in run.found.refined.sites])
         if isinstance(step, SitesFound) or run.sites:
             self._map.show_sites(
                 [

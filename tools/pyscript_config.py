@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CONFIG_NAME = "pyscript.toml"
 PACKAGES = ("numpy", "pillow", "shapely", "utm")
 """Names in vendor/pyodide/pyodide-lock.json."""
+LATER_PACKAGES = ("reportlab",)
+"""Also there, and loaded only when they are first needed."""
 UNUSED_PLUGINS = ("codemirror", "deprecations-manager", "donkey", "py-editor", "py-game", "py-terminal")
 """Parts of PyScript that this page has no use for: switched off, they cost no start-up time."""
 JS_MODULES = {
@@ -32,6 +34,7 @@ JS_MODULES = {
     "./js/model_store.js": "model_store",
     "./js/own_files.js": "own_files",
     "./js/offline.js": "offline",
+    "./js/findings_store.js": "findings_store",
 }
 """The bridge: JavaScript modules by the name under which Python imports them from `pyscript.js_modules`."""
 

@@ -71,3 +71,7 @@ class EngineError(GalamseyError):
 
 class ImageFileError(GalamseyError):
     """An own file cannot be used: not an image that can be read here, damaged, or unsafe."""
+
+
+class FindingError(GalamseyError):
+    """A kept finding or a backup of findings is not what this program writes, or could not be kept."""

@@ -17,6 +17,7 @@ from galamsey.geo import ring_lonlat
 from galamsey.imagery import Look, Reading, read_chip
 from galamsey.ownimage import compose_own
 from galamsey.protocol import Answered, Grown, Recovering
+from galamsey.refine import refine
 from galamsey.scenes import SceneQuery, format_date
 from galamsey.sites import Site, locate, union_area_ha
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from galamsey.ownimage import OwnChip, ReadBands
     from galamsey.prompts import Sensitivity
     from galamsey.protocol import Answer
+    from galamsey.refine import Refined
     from galamsey.scenes import Catalogue, Period, Scene
 
 MAX_SCENE_CLOUD_PERCENT: Final = 100.0
@@ -144,6 +146,8 @@ class SitesFound:
     """Boxes that lay inside others."""
     parsed: ParsedAnswer
     text: str
+    refined: Refined | None = None
+    """The disturbed ground inside the boxes; None where the bands cannot tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +253,7 @@ async def ask_model(
                 case Grown(question=0, text=text):
                     report(AnswerGrew(text=text))
                 case Answered(question=0, answer=answer):
-                    _report_sites(answer, composed.chip.grid, report)
+                    _report_sites(answer, composed.chip, report)
                     watch.lap("detect")
                 case Grown(text=text):
                     report(DescriptionGrew(text=text))
@@ -335,14 +339,14 @@ def _compose(reading: Reading) -> ChipComposed:
     )
 
 
-def _report_sites(answer: Answer, grid: Grid, report: Callable[[Step], None]) -> None:
+def _report_sites(answer: Answer, chip: Chip, report: Callable[[Step], None]) -> None:
     try:
         parsed = parse_answer(answer.text, answer.tokens)
     except ModelOutputError as error:
         report(AnswerUnreadable(reason=str(error), text=answer.text))
         return
     kept = suppress(parsed.detections)
-    sites = locate(kept, grid)
+    sites = locate(kept, chip.grid)
     report(
         SitesFound(
             sites=sites,
@@ -350,5 +354,6 @@ def _report_sites(answer: Answer, grid: Grid, report: Callable[[Step], None]) ->
             suppressed=len(parsed.detections) - len(kept),
             parsed=parsed,
             text=answer.text,
+            refined=refine(chip, sites),
         ),
     )

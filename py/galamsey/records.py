@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from galamsey.prompts import DESCRIPTION
+from galamsey.refine import METHOD
 from galamsey.wording import provenance, verdict
 
 if TYPE_CHECKING:
     from galamsey.geo import Point
+    from galamsey.refine import Refined
     from galamsey.sites import Site
     from galamsey.state import Run
 
@@ -17,11 +20,12 @@ def run_record(run: Run) -> dict[str, Any]:
 
     Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired
     UTC, clouds, the scenes it was joined from, the days of a median), ``chip`` (EPSG, 0 or less for a file without one;
-    origin in metres, size), ``sites`` (outline in degrees, ``box_area_ha``, token score), ``boxes`` (xyxy, normalised,
-    y down; None when the answer was unreadable), ``decision_margin`` (by how much the token that decided between boxes
-    and none led, 0-1), ``box_area_ha`` (union), ``description``, ``ms`` by stage,
-    ``bytes_read`` and ``least_bytes`` of the bands,
-    ``provenance``. What is not known is None.
+    origin in metres, size), ``boxes`` (xyxy, normalised, y down; None when the answer was unreadable), ``sites``
+    (outline in degrees, ``box_area_ha``, ``disturbed_ha`` with its polygons in metres, token score), ``box_area_ha``
+    (union), ``disturbed`` (hectares with their range and method), ``answer`` and ``prompts`` to the letter,
+    ``decision_margin`` (by how much the token that decided between boxes and none led, 0-1),
+    ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands, ``provenance``. What is not known
+    is None.
     """
     said = verdict(run)
     plan = run.model.plan if run.model else None
@@ -37,9 +41,16 @@ def run_record(run: Run) -> dict[str, Any]:
         if run.grid is None
         else {"epsg": run.grid.epsg, "origin": list(run.grid.origin), "size": run.grid.width, "gsd_m": run.grid.gsd_m},
         "boxes": None if run.found is None else [list(site.box) for site in run.found.sites],
-        "sites": [] if run.found is None else [_site(site) for site in run.found.sites],
+        "sites": [] if run.found is None else [_site(site, run) for site in run.found.sites],
         "decision_margin": None if run.found is None else run.found.parsed.margin,
         "box_area_ha": None if run.found is None else run.found.union_ha,
+        "disturbed": _disturbed(run.found.refined if run.found else None),
+        "answer": run.found.text if run.found else run.unreadable.text if run.unreadable else None,
+        "prompts": {
+            "sensitivity": run.request.sensitivity.key,
+            "boxes": run.request.sensitivity.prompt,
+            "description": DESCRIPTION,
+        },
         "description": run.description or None,
         "ms": dict(run.timings_ms),
         "bytes_read": run.composed.bytes_read if run.composed else None,
@@ -67,8 +78,26 @@ def _scene(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _site(site: Site) -> dict[str, Any]:
+def _disturbed(refined: Refined | None) -> dict[str, Any] | None:
+    if refined is None:
+        return None
     return {
+        "area_ha": refined.area_ha,
+        "low_ha": refined.low_ha,
+        "high_ha": refined.high_ha,
+        "ndvi_below": refined.ndvi_below,
+        "hidden_percent": refined.hidden_percent,
+        "method": METHOD,
+    }
+
+
+def _site(site: Site, run: Run) -> dict[str, Any]:
+    refined = run.found.refined if run.found else None
+    own = next((one for one in refined.sites if one.number == site.number), None) if refined else None
+    return {
+        "box": list(site.box),
+        "disturbed_ha": None if own is None else own.area_ha,
+        "disturbed": None if own is None else [[list(map(list, ring)) for ring in rings] for rings in own.polygons],
         "number": site.number,
         "label": site.label,
         "box_area_ha": site.box_area_ha,

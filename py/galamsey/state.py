@@ -13,6 +13,7 @@ from galamsey.detections import parse_answer
 from galamsey.errors import ModelOutputError
 from galamsey.geo import ring_lonlat
 from galamsey.indices import FIRST_VIEWS
+from galamsey.ledger import Ledger
 from galamsey.models import DEMO
 from galamsey.pipeline import (
     AnswerGrew,
@@ -126,6 +127,20 @@ class Settings:
     """Show online imagery under the map; its host then learns where the map is."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptWords:
+    """What the page said of a run when it was kept: a run that is opened again says the same."""
+
+    place: str
+    place_utm: str
+    when: str
+    why: str
+    tone: str
+    line: str
+    detail: str
+    provenance: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """One pass from a point to a result, as far as it got."""
@@ -156,6 +171,8 @@ class Run:
     model: ModelState | None = None
     """The model that answered."""
     timings_ms: tuple[tuple[str, float], ...] = ()
+    kept: KeptWords | None = None
+    """Set where the run was opened from what is kept."""
 
     @property
     def ring(self) -> tuple[Point, ...]:
@@ -173,6 +190,8 @@ class AppState:
     selected_site: int | None = None
     online: bool = True
     storage: StorageState = field(default_factory=StorageState)
+    ledger: Ledger = field(default_factory=Ledger)
+    """The kept findings."""
     own: OwnSource | None = None
     """The open image of the person's own; while there is one, no catalogue is asked."""
     notice: str = ""
@@ -312,6 +331,20 @@ class OwnChanged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LedgerChanged:
+    """Something is different about the kept findings, or about what is shown of them."""
+
+    ledger: Ledger
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunReopened:
+    """A kept run is to be shown in place of the present one."""
+
+    run: Run
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoticeGiven:
     """Something to say outside a run; empty to take it back."""
 
@@ -337,6 +370,8 @@ Event: TypeAlias = (
     | StorageChanged
     | ConnectionChanged
     | OwnChanged
+    | LedgerChanged
+    | RunReopened
     | NoticeGiven
 )
 
@@ -400,6 +435,10 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, online=online)
         case OwnChanged(own=own):
             return replace(state, own=own, notice="")
+        case LedgerChanged(ledger=ledger):
+            return replace(state, ledger=ledger)
+        case RunReopened(run=run):
+            return replace(state, run=run, selected_site=None, notice="")
         case NoticeGiven(text=text):
             return replace(state, notice=text)
     if state.run is None or event.run_id != state.run.run_id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from galamsey.chips import CHIP_SIZE
 from galamsey.coordinates import format_decimal, format_utm
@@ -14,6 +14,7 @@ from galamsey.indices import read_pixel
 from galamsey.ownimage import BandImage
 from galamsey.planner import weights_bytes
 from galamsey.prose import counted_sites
+from galamsey.refine import METHOD
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
 from galamsey.sites import BOX_OVERSTATES
 from galamsey.state import ModelStage, Stage
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from galamsey.ownimage import OwnChip
     from galamsey.pipeline import Request, SceneChosen
     from galamsey.planner import Plan
+    from galamsey.refine import Refined
     from galamsey.sites import Site
     from galamsey.state import ModelState, Run
 
@@ -84,6 +86,12 @@ def score_text(token_score: float) -> str:
     return f"{score_word(token_score)} {token_score:.2f}"
 
 
+def disturbed_words(refined: Refined) -> str:
+    """Write a disturbed area with its range."""
+    digits = 1 if refined.area_ha >= 1 else 2
+    return f"{format_ha(refined.area_ha)} disturbed ({refined.low_ha:.{digits}f}-{refined.high_ha:.{digits}f})"
+
+
 def count_sites(count: int) -> str:
     """Write a number of sites."""
     return f"{count} suspected mining site{'' if count == 1 else 's'}"
@@ -101,8 +109,10 @@ def description_note(run: Run) -> str:
     return f"These words speak of {words}, the detection shows {boxes}. Go by the boxes and the picture."
 
 
-def verdict(run: Run) -> Verdict:
+def verdict(run: Run) -> Verdict:  # noqa: PLR0911 - one for each outcome
     """Say what came of a run, or what it is doing."""
+    if run.kept is not None:
+        return Verdict(tone=cast("Tone", run.kept.tone), line=run.kept.line, detail=run.kept.detail)
     if run.found is not None:
         finding = _finding(run)
         if run.stage is Stage.FAILED:
@@ -172,10 +182,14 @@ def _finding(run: Run) -> Verdict:
             line="No mining found in this chip by this model",
             detail=f"{decision_note(found.parsed)} {misses}".strip(),
         )
-    area = found.union_ha
+    area, refined = found.union_ha, found.refined
     notes = [
         f"Boxes hold undisturbed ground too: even perfect ones cover about {BOX_OVERSTATES:g} times the mined area."
     ]
+    if refined is not None and round(refined.hidden_percent) > 0:
+        notes.append(
+            f"Cloud or missing data hide {refined.hidden_percent:.0f} % of the boxes: nothing is counted there."
+        )
     if area is None:
         notes.append("No hectares: the size of a pixel is unknown.")
     if found.parsed.cut_off:
@@ -186,7 +200,9 @@ def _finding(run: Run) -> Verdict:
     notes += [note for note in (decision_note(found.parsed), unsure_note(found.sites)) if note]
     return Verdict(
         tone="suspected",
-        line=count_sites(len(found.sites)) + ("" if area is None else f", {format_ha(area)} in boxes"),
+        line=count_sites(len(found.sites))
+        + ("" if refined is None else f", {disturbed_words(refined)}")
+        + ("" if area is None else f", {format_ha(area)} in boxes"),
         detail=" ".join(notes),
     )
 
@@ -196,6 +212,19 @@ def site_label(site: Site) -> str:
     score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
     area = "unknown" if site.box_area_ha is None else format_ha(site.box_area_ha)
     return f"Suspected site {site.number}: {area} box area at {site_place(site)}{score}"
+
+
+def site_areas(site: Site, refined: Refined | None) -> tuple[str, str]:
+    """Return a site's first hectares and what else to say of its area."""
+    own = next((one for one in refined.sites if one.number == site.number), None) if refined else None
+    if own is None:
+        return format_ha(site.box_area_ha), "box area"
+    return format_ha(own.area_ha), f"disturbed of {format_ha(site.box_area_ha)} in the box"
+
+
+def method_words(refined: Refined) -> str:
+    """Say how the disturbed area of this chip was measured."""
+    return f"{METHOD} In this chip NDVI below {refined.ndvi_below:.2f} counts."
 
 
 def site_place(site: Site) -> str:
@@ -208,6 +237,8 @@ def site_place(site: Site) -> str:
 
 def when_and_cloud(run: Run) -> str:
     """Say when the image was taken and how much of the chip is hidden."""
+    if run.kept is not None:
+        return run.kept.when
     if run.scene is None:
         return ""
     if run.scene.median_of:
@@ -219,6 +250,8 @@ def when_and_cloud(run: Run) -> str:
 
 def why_this_image(run: Run) -> str:
     """Say why this image was taken of those on offer."""
+    if run.kept is not None:
+        return run.kept.why
     if run.scene is None:
         return ""
     said = f"{run.scene.reason[:1].upper()}{run.scene.reason[1:]}."
@@ -296,6 +329,16 @@ def device_name(device: str) -> str:
     return {"webgpu": "WebGPU (graphics processor)", "wasm": "wasm (main processor)"}.get(device, device)
 
 
+def place_title(run: Run) -> tuple[str, str]:
+    """Say where a chip lies, for the head of the page: in degrees, and in metres."""
+    if run.kept is not None:
+        return run.kept.place, run.kept.place_utm
+    point, own = run.request.point, run.request.own
+    if point is not None:
+        return format_decimal(point), f"UTM {format_utm(point)}"
+    return own_place(own) if own is not None else "", "Without a place on the map"
+
+
 def place_text(run: Run) -> str:
     """Say where a chip lies: in degrees and metres, or which part of a file it is."""
     point = run.request.point
@@ -334,6 +377,8 @@ def _read_words(bytes_read: int, least_bytes: int) -> str:
 
 def provenance(run: Run) -> list[tuple[str, str]]:
     """Return everything needed to repeat a finding, as names and values."""
+    if run.kept is not None:
+        return list(run.kept.provenance)
     request = run.request
     rows = [
         ("Place", place_text(run)),

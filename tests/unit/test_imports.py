@@ -13,12 +13,13 @@ ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
     "indices", "dates", "median", "imagery", "choice", "survey", "areas", "regions", "imagefile", "resample", "wizard",
     "cautions", "prose", "picturefile", "ownimage", "prompts", "drafts", "models", "planner", "detections", "sites",
-    "doubt", "protocol", "storage", "pipeline", "state", "links", "privacy", "ownwords", "wording_engine", "wording",
-    "wording_storage", "wording_privacy", "wording_regions", "records", "offline",
+    "doubt", "refine", "protocol", "storage", "pipeline", "reviews", "ledger", "state", "links", "privacy", "ownwords",
+    "wording_engine", "wording", "wording_storage", "wording_privacy", "wording_regions", "records", "offline",
+    "findings", "backup", "wording_findings", "evidence", "sheet", "stac", "report", "bundle", "training",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 
-BROWSER_MODULES = frozenset({"js", "pyodide", "pyscript"})
+BROWSER_MODULES = frozenset({"js", "pyodide", "pyodide_js", "pyscript"})
 
 
 def imported_modules(source: str) -> set[str]:

@@ -10,15 +10,15 @@ from pyodide.ffi import create_proxy
 from galamsey.browser.days import DaysPanel
 from galamsey.browser.page import clone, element, fill, part, set_text, show, write
 from galamsey.browser.pictures import Pictures
-from galamsey.coordinates import format_decimal, format_utm
 from galamsey.state import Stage
 from galamsey.wording import (
     description_note,
-    format_ha,
     format_seconds,
-    own_place,
+    method_words,
+    place_title,
     provenance,
     score_text,
+    site_areas,
     site_label,
     site_place,
     verdict,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galamsey.browser.handlers import Handlers
+    from galamsey.refine import Refined
     from galamsey.sites import Site
     from galamsey.state import AppState, Run
 
@@ -75,9 +76,10 @@ class Inspector:
         self._pictures.render(
             run.composed, run.sites, state.selected_site, provisional=run.found is None and bool(run.sites)
         )
+        self._pictures.outline(run.found.refined if run.found else None, run.grid)
         show("composites", shown=run.composed is not None)
         self._days.render(run)
-        self._show_sites(run.sites, state.selected_site)
+        self._show_sites(run.sites, state.selected_site, run.found.refined if run.found else None)
         self._show_description(run)
         self._show_provenance(run)
         show("actions", shown=run.stage.ended)
@@ -95,9 +97,9 @@ class Inspector:
 
     def _show_head(self, run: Run) -> None:
         self._root.dataset.stage = run.stage.name.lower()
-        point, own = run.request.point, run.request.own
-        write("place", format_decimal(point) if point is not None else own_place(own) if own is not None else "")
-        write("place-utm", f"UTM {format_utm(point)}" if point is not None else "Without a place on the map")
+        place, place_utm = place_title(run)
+        write("place", place)
+        write("place-utm", place_utm)
         write("when", when_and_cloud(run))
         write("why", why_this_image(run))
         show("generated", shown=run.scene is not None and run.scene.scene.generated)
@@ -137,11 +139,13 @@ class Inspector:
             js.clearInterval(self._clock)
             self._clock = None
 
-    def _show_sites(self, sites: Sequence[Site], selected: int | None) -> None:
+    def _show_sites(self, sites: Sequence[Site], selected: int | None, refined: Refined | None) -> None:
         show("sites-section", shown=bool(sites))
-        if tuple(sites) != self._sites:
-            self._sites = tuple(sites)
-            fill("sites", [_site_row(site) for site in sites])
+        show("method-section", shown=refined is not None)
+        if (tuple(sites), refined) != self._sites:
+            self._sites = (tuple(sites), refined)
+            fill("sites", [_site_row(site, refined) for site in sites])
+            write("method", "" if refined is None else method_words(refined))
         for button in element("sites").querySelectorAll("button"):
             pressed = button.dataset.site == str(selected)
             if pressed and button.ariaPressed != "true":
@@ -168,13 +172,15 @@ def _stage_row(stage: Stage) -> Any:  # noqa: ANN401 - a DOM element
     return row
 
 
-def _site_row(site: Site) -> Any:  # noqa: ANN401 - a DOM element
+def _site_row(site: Site, refined: Refined | None) -> Any:  # noqa: ANN401 - a DOM element
     row = clone("site-row")
     button = row.firstElementChild
     button.dataset.site = str(site.number)
     button.ariaLabel = site_label(site)
     set_text(part(row, "number"), str(site.number))
-    set_text(part(row, "area"), format_ha(site.box_area_ha))
+    area, kind = site_areas(site, refined)
+    set_text(part(row, "area"), area)
+    set_text(part(row, "area-kind"), kind)
     set_text(part(row, "place"), site_place(site))
     if site.token_score is None:
         part(row, "score").hidden = True

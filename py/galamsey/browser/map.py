@@ -160,6 +160,11 @@ class MapView:
         bridge.setMarkers(self._chart, json.dumps(markers))
         self.select_site(self._selected)
 
+    def show_disturbed(self, polygons_lonlat: Sequence[object]) -> None:
+        """Outline disturbed ground: GeoJSON coordinates of a MultiPolygon for each site."""
+        features = [_feature("MultiPolygon", polygons) for polygons in polygons_lonlat]
+        bridge.setData(self._chart, "disturbed", _collection(features))
+
     def select_site(self, number: int | None) -> None:
         """Make one site stand out, or none."""
         self._selected = number
@@ -249,4 +254,5 @@ class MapView:
         for source in ("chip", "footprint"):
             bridge.setData(self._chart, source, _collection([]))
         self.show_sites([])
+        self.show_disturbed([])
         self.show_composite(None)

@@ -8,11 +8,14 @@ import js
 
 from galamsey.browser.page import clone, part, set_text
 from galamsey.browser.spectral import SpectralViews
+from galamsey.refine import outline_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from galamsey.geo import Grid
     from galamsey.pipeline import ChipComposed
+    from galamsey.refine import Refined
     from galamsey.sites import Site
 
 
@@ -22,6 +25,7 @@ class Pictures:
     def __init__(self, choose_views: Callable[[tuple[str, str]], None]) -> None:
         self._composed: ChipComposed | None = None
         self._boxes: object = None
+        self._path = ""
         self._grounds = js.document.querySelectorAll(".ground")
         self._spectral = SpectralViews(choose_views)
 
@@ -40,6 +44,14 @@ class Pictures:
         if boxes != self._boxes:
             self._boxes = boxes
             self._place(sites, selected, provisional=provisional)
+
+    def outline(self, refined: Refined | None, grid: Grid | None) -> None:
+        """Draw the outlines of disturbed ground over all pictures."""
+        path = "" if grid is None else outline_path(refined, grid)
+        if path != self._path:
+            self._path = path
+            for line in js.document.querySelectorAll(".dug path"):
+                line.setAttribute("d", path)
 
     def _place(self, sites: Sequence[Site], selected: int | None, *, provisional: bool) -> None:
         for ground in self._grounds:

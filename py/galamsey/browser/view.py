@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 RESTS: Final = ("line", "half", "full")
 """Heights of the sheet on narrow screens."""
 
-DIALOGS: Final = ("viewer", "settings", "model", "help", "own", "privacy", "regions")
+DIALOGS: Final = ("viewer", "settings", "model", "help", "own", "privacy", "regions", "history", "export-dialog")
 READY_STATUS: Final = "Click the map to look at a chip"
 
 

@@ -1,0 +1,169 @@
+"""Every file that leaves as evidence is opened here by a program that is not ours."""
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pyogrio
+import pypdf
+import pystac
+import pytest
+import shapely
+from PIL import Image
+
+from galamsey.bundle import FORMATS, MANIFEST, sheets_of, write_bundle
+from galamsey.evidence import evidence_of, to_csv, to_geojson, to_gpx, to_kml
+from galamsey.findings import finding_of, pixels_of
+from galamsey.report import latin, write_report
+from galamsey.reviews import Review
+from galamsey.stac import to_stac
+from tests.unit.test_findings import FINDING, KEPT, PIXELS, failed_run, run_of
+
+NASTY = '=HYPERLINK("http://x")'
+REVIEWED = replace(
+    FINDING,
+    reviews=(
+        Review(id="r1", at=KEPT, reviewer="@Ama", site=1, decision="reject", reason="sandbar", note=NASTY),
+        Review(id="r2", at=KEPT, reviewer="Kofi", site=2, decision="confirm", note="<b>Seen</b> & walked \x01 ɛ"),
+    ),
+)
+CLEAN = replace(finding_of(run_of("[]"), "c" * 32, KEPT))
+NO_IMAGE = finding_of(failed_run("NoUsableImageError"), "d" * 32, KEPT)
+ALL = (REVIEWED, CLEAN, NO_IMAGE)
+SITES = [one for finding in ALL for one in evidence_of(finding)]
+
+
+def opened(tmp_path: Path, name: str, text: str, **options):
+    """Return what GDAL reads in a file: its facts, the geometries, the values of the fields."""
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    meta, _, shapes, fields = pyogrio.raw.read(path, **options)
+    return (
+        meta,
+        shapely.from_wkb(shapes) if shapes is not None else None,
+        dict(zip(meta["fields"], fields, strict=True)),
+    )
+
+
+def test_gdal_opens_the_geojson(tmp_path):
+    _, shapes, fields = opened(tmp_path, "sites.geojson", to_geojson(ALL))
+    by_kind = {
+        kind: [s for s, k in zip(shapes, fields["kind"], strict=True) if k == kind] for kind in set(fields["kind"])
+    }
+
+    assert len(by_kind["chip"]) == 3
+    boxes, ground = by_kind["suspected site, box"], by_kind["suspected site, disturbed ground"]
+    assert len(boxes) == 2
+    assert all(shapely.is_valid(shape) and shape.exterior.is_ccw for shape in boxes)
+    assert all(box.buffer(1e-4).contains(part) for box, part in zip(boxes, ground, strict=False))
+    assert all("suspected" in str(kind) or kind == "chip" for kind in fields["kind"])
+
+
+def test_gdal_opens_the_kml(tmp_path):
+    _, shapes, fields = opened(tmp_path, "sites.kml", to_kml(ALL), layer=0)
+
+    assert len(shapes) == 2
+    assert list(fields["Name"]) == ["Suspected site 1", "Suspected site 2"]
+    assert not any(shapely.is_empty(shape) for shape in shapes)
+
+
+def test_gdal_opens_the_gpx_and_the_points_are_the_sites(tmp_path):
+    _, shapes, fields = opened(tmp_path, "sites.gpx", to_gpx(ALL), layer="waypoints")
+
+    for point, one in zip(shapes, SITES, strict=True):
+        assert (point.x, point.y) == pytest.approx(one.centre, abs=1e-6)
+    assert all(name.startswith("Suspected") for name in fields["name"])
+
+
+def test_gdal_opens_the_table(tmp_path):
+    _, _, fields = opened(tmp_path, "sites.csv", to_csv(ALL))
+
+    assert len(fields["site"]) == 2
+    assert all(status.startswith("suspected") for status in fields["status"])
+
+
+def test_no_text_of_the_table_can_be_a_formula():
+    rows = list(csv.DictReader(io.StringIO(to_csv(ALL))))
+
+    assert rows[0]["notes"] == f"'{NASTY}"
+    assert rows[0]["reviewers"] == "'@Ama"
+    numbers = {"lon", "lat", "box_area_ha", "disturbed_ha", "token_score", "site"}
+    for row in rows:
+        assert not any(cell.startswith(("=", "+", "-", "@")) for key, cell in row.items() if key not in numbers)
+        assert float(row["lon"]) < 0  # a number stays one
+
+
+def test_markup_in_a_note_stays_text_in_xml():
+    told = [value.text for value in ET.fromstring(to_kml(ALL)).iter("{http://www.opengis.net/kml/2.2}value")]  # noqa: S314
+
+    assert "<b>Seen</b> & walked  ɛ" in told
+
+
+def test_pystac_reads_the_item():
+    item = pystac.Item.from_dict(json.loads(to_stac(REVIEWED, {"natural-colour.png": "ab" * 32})))
+
+    assert item.datetime.isoformat() == "2025-01-01T10:30:00+00:00"
+    assert shapely.geometry.shape(item.geometry).bounds == pytest.approx(item.bbox)
+    assert item.assets["natural-colour"].extra_fields["file:checksum"] == "1220" + "ab" * 32
+    assert "uspected" in item.properties["title"]
+    assert pystac.Item.from_dict(json.loads(to_stac(NO_IMAGE, {}))).geometry is None
+
+
+def test_a_sheet_is_a_png_with_the_chips_pixels_enlarged():
+    rgb, swir = sheets_of(REVIEWED, PIXELS)
+
+    for sheet in (rgb, swir):
+        with Image.open(io.BytesIO(sheet)) as picture:
+            picture.load()
+            assert picture.format == "PNG"
+            assert picture.width == 128 * 5 + 32
+    assert rgb != swir
+    assert sheets_of(NO_IMAGE, "") == []
+
+
+def report(findings=ALL, **changes):
+    given = {"made": KEPT, "outlines": [[(-3, 5), (1, 5), (1, 11), (-3, 11)]], "sha256": {"sites.csv": "ab" * 32}}
+    pictures = {REVIEWED.id: sheets_of(REVIEWED, PIXELS)}
+    return pypdf.PdfReader(io.BytesIO(write_report(findings, pictures=pictures, **{**given, **changes})))
+
+
+def test_pypdf_reads_the_report():
+    pages = report().pages
+    text = "\n".join(page.extract_text() for page in pages)
+
+    assert len(pages) >= 5
+    for word in ("Suspected mining: report", "Method and limits", "Disturbance, not illegality", FINDING.id, "ab" * 16,
+                 "Sandbar", "<b>Seen</b> & walked", "In the model's words", "NDVI below"):  # fmt: skip
+        assert word in text, word
+    assert sum(len(page.images) for page in pages) == 2
+    assert pages[0].mediabox.height == pytest.approx(841.89, abs=0.1)
+
+
+def test_letters_that_the_report_cannot_print_are_marked_and_do_not_stop_it():
+    assert latin("Asɛ 1.28 × 1.28 “ok”") == "As? 1.28 x 1.28 “ok”"  # noqa: RUF001
+
+
+def test_a_report_of_many_findings_and_long_answers_is_written():
+    long = replace(FINDING, words=replace(FINDING.words, provenance=(("Model's answer", "[" * 9000),)))
+
+    assert len(report([long] * 12).pages) > 12
+
+
+def test_the_archive_holds_everything_and_its_hashes_are_right():
+    packed = write_bundle([(REVIEWED, PIXELS), (CLEAN, pixels_of(run_of("[]"))), (NO_IMAGE, "")], lambda *_: b"%PDF")
+
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        sums = dict(line.split("  ")[::-1] for line in archive.read(MANIFEST).decode().splitlines())
+        assert set(sums) | {MANIFEST} == set(archive.namelist())
+        for name, sha256 in sums.items():
+            assert hashlib.sha256(archive.read(name)).hexdigest() == sha256
+        item = pystac.Item.from_dict(json.loads(archive.read(f"findings/{REVIEWED.id}/item.json")))
+        for asset in item.assets.values():
+            name = f"findings/{REVIEWED.id}/{asset.href.removeprefix('./')}"
+            assert asset.extra_fields["file:checksum"] == "1220" + sums[name]
+    assert {f"sites.{ending}" for ending in FORMATS} <= set(sums)
