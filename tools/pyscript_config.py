@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONFIG_NAME = "pyscript.toml"
 PACKAGES = ("numpy", "pillow", "shapely", "utm")
 """Names in vendor/pyodide/pyodide-lock.json."""
-LATER_PACKAGES = ("reportlab",)
+LATER_PACKAGES = ("reportlab", "pyshp")
 """Also there, and loaded only when they are first needed."""
 UNUSED_PLUGINS = ("codemirror", "deprecations-manager", "donkey", "py-editor", "py-game", "py-terminal")
 """Parts of PyScript that this page has no use for: switched off, they cost no start-up time."""

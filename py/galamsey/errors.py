@@ -75,3 +75,7 @@ class ImageFileError(GalamseyError):
 
 class FindingError(GalamseyError):
     """A kept finding or a backup of findings is not what this program writes, or could not be kept."""
+
+
+class LayerError(GalamseyError):
+    """A map layer of the person's own cannot be read."""

@@ -182,3 +182,10 @@ def between_zones(
     lat, lon = utm.to_latlon(x, y, zone, northern=northern, strict=False)
     other_x, other_y, _, _ = utm.from_latlon(lat, lon, force_zone_number=other_zone, force_northern=other_northern)
     return np.asarray(other_x, dtype=np.float64), np.asarray(other_y, dtype=np.float64)
+
+
+def degrees_to_utm(lonlat: NDArray[np.float64], epsg: int) -> NDArray[np.float64]:
+    """Bring positions in degrees, shape (n, 2), longitude first, to a UTM zone's metres."""
+    zone, northern = utm_zone(epsg)
+    x, y, _, _ = utm.from_latlon(lonlat[:, 1], lonlat[:, 0], force_zone_number=zone, force_northern=northern)
+    return np.column_stack([x, y]).astype(np.float64)

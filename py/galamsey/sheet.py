@@ -80,7 +80,7 @@ def _draw_foot(pen: ImageDraw.ImageDraw, finding: Finding, picture: Composite, g
     scene = finding.run["scene"]
     generated = "   GENERATED IMAGE: no satellite has seen this" if scene and scene["generated"] else ""
     lines = (
-        (f"Suspected mining: {finding.words.line}", 16),
+        (finding.words.line, 16),
         (f"{picture.name}, {finding.words.when}{generated}", 13),
         (f"{finding.words.place}   {finding.words.place_utm}   EPSG:{grid.epsg}", 13),
     )
@@ -93,7 +93,7 @@ def _draw_foot(pen: ImageDraw.ImageDraw, finding: Finding, picture: Composite, g
         bar = BAR_M / grid.gsd_m * ENLARGED
         pen.rectangle((MARGIN, y + 4, MARGIN + bar, y + 9), fill=INK)
         pen.text((MARGIN + bar + 8, y - 2), f"{BAR_M:.0f} m", fill=INK, font=_font(13))
-    x = MARGIN + 300
+    x = MARGIN + 330
     pen.rectangle((x, y - 1, x + 18, y + 13), outline=SITE, width=3)
     pen.text((x + 26, y - 2), "suspected site", fill=INK, font=_font(13))
     pen.line([(x + 140, y + 12), (x + 140, y), (x + 150, y), (x + 150, y + 6), (x + 158, y + 6)], fill=SITE, width=2)

@@ -34,7 +34,7 @@ def to_stac(finding: Finding, files: Mapping[str, str]) -> str:
     properties: dict[str, Any] = {
         "datetime": scene["acquired"] if scene else finding.kept,
         "created": finding.kept,
-        "title": f"Suspected mining: {finding.words.line}",
+        "title": finding.words.line,
         "description": HONESTY,
         "galamsey:outcome": finding.outcome,
         "galamsey:review": finding.status,

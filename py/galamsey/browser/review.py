@@ -62,7 +62,7 @@ class ReviewPanel:
             fill("review-words", [_word(text) for text in words])
         waiting = self._waiting()
         element("review-next").disabled = not waiting
-        write("review-next-word", f"Next of {len(waiting)} not reviewed" if waiting else "All reviewed")
+        write("review-next-word", f"Next of {len(waiting)} not reviewed" if waiting else "No other waits")
 
     @property
     def _site(self) -> int:
