@@ -8,11 +8,9 @@
 /** @typedef {{ id: string, revision: number, text: string }} Row */
 /** @typedef {{ id: string, text: string }} Pixels */
 
-const DATABASE = "findings";
 const VERSION = 1;
 const RECORDS = "records";
 const PIXELS = "pixels";
-const CHANNEL = "findings";
 
 /** What both ways of keeping records can do. */
 class Store {
@@ -133,18 +131,19 @@ class MemoryStore extends Store {
 /**
  * Open the records; where the browser keeps nothing, as some private windows do, they last as long as the page.
  *
+ * @param {string} name of the database
  * @param {() => void} changed called when another tab changed a record
  * @returns {Promise<Records>}
  */
-export async function open(changed) {
+export async function open(name, changed) {
   let store;
   try {
-    store = new DiskStore(await openDatabase());
+    store = new DiskStore(await openDatabase(name));
   } catch (error) {
     console.warn(`records are kept in memory only: ${error}`);
     return new MemoryStore();
   }
-  store.channel = new BroadcastChannel(CHANNEL);
+  store.channel = new BroadcastChannel(name);
   store.channel.onmessage = () => changed();
   return store;
 }
@@ -208,9 +207,12 @@ export async function persist() {
   return (await navigator.storage?.persist?.()) ?? false;
 }
 
-/** @returns {Promise<IDBDatabase>} */
-function openDatabase() {
-  const opening = indexedDB.open(DATABASE, VERSION);
+/**
+ * @param {string} name
+ * @returns {Promise<IDBDatabase>}
+ */
+function openDatabase(name) {
+  const opening = indexedDB.open(name, VERSION);
   opening.onupgradeneeded = () => {
     opening.result.createObjectStore(RECORDS, { keyPath: "id" });
     opening.result.createObjectStore(PIXELS, { keyPath: "id" });

@@ -16,6 +16,7 @@ from galamsey.browser.exporter import ExportDialog
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.history import HistoryDialog, HistoryHandlers, offer_bytes, read_file
 from galamsey.browser.http import absolute, fetch_json, search
+from galamsey.browser.layers import LayersPanel
 from galamsey.browser.librarian import Librarian
 from galamsey.browser.map import MapError, MapView
 from galamsey.browser.model import ModelClient
@@ -39,6 +40,7 @@ from galamsey.browser.window import (
     remembered,
     replace_fragment,
 )
+from galamsey.context import to_geojson
 from galamsey.coordinates import parse_coordinate
 from galamsey.errors import (
     CatalogueError,
@@ -72,6 +74,7 @@ from galamsey.state import (
     ConnectionChanged,
     DaySurveyed,
     Event,
+    LayersChanged,
     LedgerChanged,
     ModelChosen,
     ModelDropped,
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 
     from galamsey.composites import Composite
+    from galamsey.context import Layer
     from galamsey.dates import Day
     from galamsey.drafts import Question
     from galamsey.models import Model
@@ -231,6 +235,7 @@ class App:
             lambda finding_id: self._guard(self._open_finding(finding_id)),
             self.select_site,
         )
+        self._layers = LayersPanel(self._layers_changed, self.own)
         self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
         self._offline_view = OfflineView(self.own)
         self._privacy = PrivacyPanel(on_lock=self._show_backdrop)
@@ -261,6 +266,7 @@ class App:
         self._history.render(self.state)
         self._exporter.render(self.state)
         self._review.render(self.state)
+        self._layers.render(self.state)
         self._offline_view.render(at_work=self._is_at_work())
         self._privacy.render(self.state)
 
@@ -292,6 +298,7 @@ class App:
         self._load_task = self.own(self._load_first())
         self.own(self._archivist.open())
         await self._open_map()
+        self.own(self._layers.open())
         await self._load_practice()
         await self._regions.load()
         self._places = read_places(await fetch_json(absolute("data/places.json")))
@@ -626,6 +633,11 @@ class App:
         self._show_on_map(run_id, None)
         self._keep(run_id)
         self.survey_days()
+
+    def _layers_changed(self, layers: tuple[Layer, ...]) -> None:
+        self.dispatch(LayersChanged(layers=layers))
+        if self._map is not None:
+            self._map.show_layers(to_geojson(layers))
 
     def _keep(self, run_id: int) -> None:
         """Write down what the present run has come to."""

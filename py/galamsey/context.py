@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import shapely
-from shapely.geometry import shape
+from shapely.geometry import mapping, shape
 
 from galamsey.errors import LayerError
-from galamsey.geo import degrees_to_utm
+from galamsey.geo import degrees_to_utm, to_lonlat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ MAX_BYTES: Final = 50_000_000
 MAX_FEATURES: Final = 50_000
 MAX_CORNERS: Final = 2_000_000
 NAME_KEYS: Final = ("name", "NAME", "Name", "title", "label", "NAME_EN", "HOLDER", "licence", "reserve")
+AROUND_DEG: Final = 1.0
+"""Half the edge of the square in which features are measured: a little more than ``FAR_M``."""
 FAR_M: Final = 100_000.0
 """Beyond this a feature is no context, and one UTM zone no longer measures it well."""
 
@@ -87,7 +90,9 @@ def read_layer(file_name: str, data: bytes, *, layer_id: str, added: str) -> Lay
     for one in features:
         west, south, east, north = one.geometry.bounds
         if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):  # noqa: PLR2004 - the world's edges
-            raise LayerError(f"expected degrees on WGS 84, got coordinates like {west:.0f}, {south:.0f}: convert the layer")
+            raise LayerError(
+                f"expected degrees on WGS 84, got coordinates like {west:.0f}, {south:.0f}: convert the layer"
+            )
     stem = re.sub(r"\.[A-Za-z]+$", "", file_name.rpartition("/")[2])[:100]
     return Layer(id=layer_id, name=stem or "Layer", added=added, features=tuple(features))
 
@@ -206,7 +211,16 @@ def _read_shapefile(parts: dict[str, bytes]) -> list[Feature]:
                     continue
                 record = reader.record(index).as_dict() if "dbf" in files else {}
                 found += _usable(_named(record), shape(one.__geo_interface__))
-    except (shapefile.ShapefileException, ValueError, TypeError, KeyError, IndexError, OSError, EOFError) as error:
+    except (
+        shapefile.ShapefileException,
+        struct.error,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OSError,
+        EOFError,
+    ) as error:
         raise LayerError(f"expected a shapefile: {error}") from error
     return found
 
@@ -214,14 +228,38 @@ def _read_shapefile(parts: dict[str, bytes]) -> list[Feature]:
 def nearest(layers: Iterable[Layer], corners: Sequence[PointXY], epsg: int) -> tuple[Near, ...]:
     """Return each layer's nearest feature to a site, whose corners are metres in a UTM zone; none beyond ``FAR_M``."""
     site = shapely.Polygon(corners)
+    lon, lat = to_lonlat(corners[0], epsg)
+    about = shapely.box(lon - AROUND_DEG, lat - AROUND_DEG, lon + AROUND_DEG, lat + AROUND_DEG)
     found = []
     for layer in layers:
-        distances = [shapely.distance(site, in_metres(one.geometry, epsg)) for one in layer.features]
-        least = int(np.argmin(distances))
-        if distances[least] <= FAR_M:
-            feature = layer.features[least].name
-            found.append(Near(layer=layer.name, added=layer.added, feature=feature, distance_m=float(distances[least])))
+        near = [one for one in layer.features if one.geometry.intersects(about)]
+        measured = [(float(shapely.distance(site, in_metres(one.geometry, epsg))), one.name) for one in near]
+        distance_m, name = min(measured, default=(FAR_M + 1, ""))
+        if distance_m <= FAR_M:
+            found.append(Near(layer=layer.name, added=layer.added, feature=name, distance_m=distance_m))
     return tuple(found)
+
+
+def near_words(near: Near) -> str:
+    """Say how far a feature is, of which layer, and when that was added."""
+    where = "in" if near.distance_m == 0 else f"{near.distance_m / 1000:.1f} km from"
+    what = near.feature or "a feature"
+    return f"{where} {what} ({near.layer}, added {near.added[:10]})"
+
+
+def to_geojson(layers: Iterable[Layer]) -> str:
+    """Return the layers' features for the map."""
+    features = [
+        {"type": "Feature", "properties": {"name": one.name, "layer": layer.name}, "geometry": mapping(one.geometry)}
+        for layer in layers
+        for one in layer.features
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def needs_shapefile(data: bytes) -> bool:
+    """Say whether a file is an archive without KML, so that the library for shapefiles is needed."""
+    return data[:4] == b"PK\x03\x04" and b".kml" not in data.lower()
 
 
 def in_metres(geometry: BaseGeometry, epsg: int) -> BaseGeometry:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from galamsey.findings import kept_grid, kept_refined, kept_sites
+from galamsey.context import near_words
+from galamsey.findings import kept_context, kept_grid, kept_refined, kept_sites
 from galamsey.geo import Point, ring_lonlat
 from galamsey.refine import METHOD, rings_lonlat
 from galamsey.reviews import latest, site_status
@@ -50,7 +51,8 @@ def evidence_of(finding: Finding) -> tuple[Evidence, ...]:
     grid, refined = kept_grid(finding), kept_refined(finding)
     parts = {} if refined is None else {part.number: part for part in refined.sites}
     found = []
-    for site in kept_sites(finding):
+    context = kept_context(finding)
+    for index, site in enumerate(kept_sites(finding)):
         part = parts.get(site.number)
         words = latest(finding.reviews, site.number).values()
         facts = {
@@ -68,6 +70,7 @@ def evidence_of(finding: Finding) -> tuple[Evidence, ...]:
             "scene": None if finding.run["scene"] is None else str(finding.run["scene"]["id"]),
             "generated": bool(finding.run["scene"] and finding.run["scene"]["generated"]),
             "model": finding.run["model"],
+            "nearest": "; ".join(near_words(near) for near in context[index]) if index < len(context) else "",
             "reviewers": ", ".join(sorted(review.reviewer for review in words)),
             "reasons": ", ".join(sorted({review.reason for review in words if review.reason})),
             "notes": "; ".join(review.note for review in words if review.note),

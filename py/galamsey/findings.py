@@ -17,6 +17,7 @@ from PIL import Image
 
 from galamsey.chips import BOA_OFFSET, CHIP_SIZE, Chip, OffsetRule
 from galamsey.composites import Composite
+from galamsey.context import Near
 from galamsey.detections import ParsedAnswer
 from galamsey.errors import FindingError
 from galamsey.geo import Grid, Point, PointXY, ring_lonlat, to_lonlat
@@ -269,6 +270,7 @@ def reopen(finding: Finding, pixels: str, run_id: int) -> Run:
         unreadable=unreadable,
         description=record["description"] or "",
         timings_ms=tuple((str(stage), float(ms)) for stage, ms in record["ms"].items()),
+        context=_context(record),
         kept=finding.words,
     )
 
@@ -411,6 +413,7 @@ def _read_run(value: object) -> Mapping[str, Any]:
         grid = _grid(value["chip"])
         _scene(value["scene"])
         _margin(value)
+        _context(value)
         _sites(value, grid)
         _refined(value)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -459,6 +462,22 @@ def _scene(scene: Mapping[str, Any] | None) -> SceneChosen | None:
 
 def _area(value: object) -> float | None:
     return None if value is None else _number(value, "hectares", 0, 1e9)
+
+
+def _context(record: Mapping[str, Any]) -> tuple[tuple[Near, ...], ...]:
+    """Return what is near each site; records from before layers were known have nothing."""
+    return tuple(
+        tuple(
+            Near(
+                layer=str(near["layer"]),
+                added=str(near["added"]),
+                feature=str(near["feature"]),
+                distance_m=_number(near["distance_m"], "metres", 0, 1e7),
+            )
+            for near in nears
+        )
+        for nears in record.get("context", ())
+    )
 
 
 def _margin(record: Mapping[str, Any]) -> float | None:
@@ -519,6 +538,11 @@ def _refined(record: Mapping[str, Any]) -> Refined | None:
 def kept_sites(finding: Finding) -> tuple[Site, ...]:
     """Return the sites of a finding."""
     return _sites(finding.run, _grid(finding.run["chip"]))
+
+
+def kept_context(finding: Finding) -> tuple[tuple[Near, ...], ...]:
+    """Return for each site the nearest features of the layers of that time."""
+    return _context(finding.run)
 
 
 def kept_grid(finding: Finding) -> Grid | None:

@@ -22,7 +22,8 @@ def run_record(run: Run) -> dict[str, Any]:
     UTC, clouds, the scenes it was joined from, the days of a median), ``chip`` (EPSG, 0 or less for a file without one;
     origin in metres, size), ``boxes`` (xyxy, normalised, y down; None when the answer was unreadable), ``sites``
     (outline in degrees, ``box_area_ha``, ``disturbed_ha`` with its polygons in metres, token score), ``box_area_ha``
-    (union), ``disturbed`` (hectares with their range and method), ``answer`` and ``prompts`` to the letter,
+    (union), ``disturbed`` (hectares with their range and method), ``context``
+    (nearest features of own layers, by site), ``answer`` and ``prompts`` to the letter,
     ``decision_margin`` (by how much the token that decided between boxes and none led, 0-1),
     ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands, ``provenance``. What is not known
     is None.
@@ -45,6 +46,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "decision_margin": None if run.found is None else run.found.parsed.margin,
         "box_area_ha": None if run.found is None else run.found.union_ha,
         "disturbed": _disturbed(run.found.refined if run.found else None),
+        "context": [[dict(near.__dict__) for near in nears] for nears in run.context],
         "answer": run.found.text if run.found else run.unreadable.text if run.unreadable else None,
         "prompts": {
             "sensitivity": run.request.sensitivity.key,

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from galamsey.context import Layer, Near, nearest
 from galamsey.dates import replaced
 from galamsey.detections import parse_answer
 from galamsey.errors import ModelOutputError
@@ -171,6 +172,8 @@ class Run:
     model: ModelState | None = None
     """The model that answered."""
     timings_ms: tuple[tuple[str, float], ...] = ()
+    context: tuple[tuple[Near, ...], ...] = ()
+    """For each site the nearest features of the person's layers."""
     kept: KeptWords | None = None
     """Set where the run was opened from what is kept."""
 
@@ -190,6 +193,8 @@ class AppState:
     selected_site: int | None = None
     online: bool = True
     storage: StorageState = field(default_factory=StorageState)
+    layers: tuple[Layer, ...] = ()
+    """Map layers of the person's own."""
     ledger: Ledger = field(default_factory=Ledger)
     """The kept findings."""
     own: OwnSource | None = None
@@ -338,6 +343,13 @@ class LedgerChanged:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LayersChanged:
+    """Map layers of the person's own were added or taken away."""
+
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RunReopened:
     """A kept run is to be shown in place of the present one."""
 
@@ -371,6 +383,7 @@ Event: TypeAlias = (
     | ConnectionChanged
     | OwnChanged
     | LedgerChanged
+    | LayersChanged
     | RunReopened
     | NoticeGiven
 )
@@ -437,6 +450,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
             return replace(state, own=own, notice="")
         case LedgerChanged(ledger=ledger):
             return replace(state, ledger=ledger)
+        case LayersChanged(layers=layers):
+            return replace(state, layers=layers, run=state.run and _with_context(state.run, layers))
         case RunReopened(run=run):
             return replace(state, run=run, selected_site=None, notice="")
         case NoticeGiven(text=text):
@@ -449,7 +464,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         return state
     match event:
         case StepReported(step=step):
-            return replace(state, run=_advance(state.run, step, state.model))
+            run = _advance(state.run, step, state.model)
+            return replace(state, run=_with_context(run, state.layers) if isinstance(step, SitesFound) else run)
         case RunEnded():
             return _note_own(replace(state, run=replace(state.run, stage=Stage.DONE)))
         case RunFailed(kind=kind, problem=problem, cause=cause):
@@ -470,6 +486,14 @@ def _note_own(state: AppState) -> AppState:
     elif run.stage.ended:
         outcome = "unclear" if run.found is None else "sites" if run.found.sites else "clean"
     return replace(state, own=own.with_outcome(run.request.own.window, outcome))
+
+
+def _with_context(run: Run, layers: tuple[Layer, ...]) -> Run:
+    """Say how far the sites are from the features of layers."""
+    if run.found is None or run.grid is None or not run.grid.placed:
+        return run
+    epsg = run.grid.epsg
+    return replace(run, context=tuple(nearest(layers, site.corners, epsg) for site in run.sites) if layers else ())
 
 
 _NEXT_STAGE: Final = {"search": Stage.CHOOSING}

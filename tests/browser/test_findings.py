@@ -252,3 +252,34 @@ def test_sites_are_reviewed_with_the_keyboard_and_two_tabs_lose_no_word(
     expect(other.locator("#review-words li")).to_have_count(4)
     page.locator("#open-history").click()
     expect(page.locator(".history-status")).to_have_text("Rejected")
+
+
+def test_a_site_tells_what_of_an_own_layer_is_nearest_also_after_a_reload(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    river = {"type": "LineString", "coordinates": [[MINE["lon"] + 0.03, 5.5], [MINE["lon"] + 0.03, 6.5]]}
+    feature = {"type": "Feature", "properties": {"name": "Offin"}, "geometry": river}
+    good, bad = tmp_path / "rivers.geojson", tmp_path / "bad.kml"
+    good.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    bad.write_text("<kml")
+    page = first_finding(wasm_browser, open_page)
+    page.keyboard.press("Escape")
+    page.locator("#open-settings").click()
+    page.locator("#layer-input").set_input_files(bad)
+    expect(page.locator("#layer-status")).to_contain_text("bad.kml: expected KML")
+    page.locator("#layer-input").set_input_files(good)
+    expect(page.locator("#layers li")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#sites [data-near]").first).to_contain_text("km from Offin (rivers, added ")
+    page.reload()
+    wait_stage(page, "done")
+    expect(page.locator("#sites [data-near]").first).to_contain_text("km from Offin (rivers, added ")
+    open_history(page)
+    page.locator("#history-export").click()
+    assert "km from Offin" in exported(page, "csv").decode()
+    page.locator("#export-dialog [data-close]").click()
+    page.locator("#history [data-close]").click()
+    page.locator("#open-settings").click()
+    page.locator("#layers button").click()
+    expect(page.locator("#layers li")).to_have_count(0)
+    expect(page.locator("#sites [data-near]").first).to_be_empty()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from galamsey.state import Run
 
+DATABASE: Final = "findings"
 MAX_TRIES: Final = 20
 """A write is tried anew each time another tab was quicker."""
 
@@ -53,7 +54,7 @@ class Archivist:
 
     async def open(self) -> None:
         """Open the store and list what it holds."""
-        self._store = await bridge.open(self._heard)
+        self._store = await bridge.open(DATABASE, self._heard)
         self._opened.set()
         await self._read_all()
         before = (utc_now() - timedelta(days=KEPT_DAYS)).isoformat()

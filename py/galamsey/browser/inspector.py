@@ -10,6 +10,7 @@ from pyodide.ffi import create_proxy
 from galamsey.browser.days import DaysPanel
 from galamsey.browser.page import clone, element, fill, part, set_text, show, write
 from galamsey.browser.pictures import Pictures
+from galamsey.context import near_words
 from galamsey.state import Stage
 from galamsey.wording import (
     description_note,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galamsey.browser.handlers import Handlers
+    from galamsey.context import Near
     from galamsey.refine import Refined
     from galamsey.sites import Site
     from galamsey.state import AppState, Run
@@ -79,7 +81,7 @@ class Inspector:
         self._pictures.outline(run.found.refined if run.found else None, run.grid)
         show("composites", shown=run.composed is not None)
         self._days.render(run)
-        self._show_sites(run.sites, state.selected_site, run.found.refined if run.found else None)
+        self._show_sites(run.sites, state.selected_site, run.found.refined if run.found else None, run.context)
         self._show_description(run)
         self._show_provenance(run)
         show("actions", shown=run.stage.ended)
@@ -139,12 +141,21 @@ class Inspector:
             js.clearInterval(self._clock)
             self._clock = None
 
-    def _show_sites(self, sites: Sequence[Site], selected: int | None, refined: Refined | None) -> None:
+    def _show_sites(
+        self,
+        sites: Sequence[Site],
+        selected: int | None,
+        refined: Refined | None,
+        context: tuple[tuple[Near, ...], ...],
+    ) -> None:
         show("sites-section", shown=bool(sites))
         show("method-section", shown=refined is not None)
-        if (tuple(sites), refined) != self._sites:
-            self._sites = (tuple(sites), refined)
-            fill("sites", [_site_row(site, refined) for site in sites])
+        if (tuple(sites), refined, context) != self._sites:
+            self._sites = (tuple(sites), refined, context)
+            rows = [_site_row(site, refined) for site in sites]
+            for row, nears in zip(rows, context, strict=False):
+                set_text(part(row, "near"), "; ".join(near_words(near) for near in nears))
+            fill("sites", rows)
             write("method", "" if refined is None else method_words(refined))
         for button in element("sites").querySelectorAll("button"):
             pressed = button.dataset.site == str(selected)

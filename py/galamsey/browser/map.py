@@ -160,6 +160,10 @@ class MapView:
         bridge.setMarkers(self._chart, json.dumps(markers))
         self.select_site(self._selected)
 
+    def show_layers(self, geojson: str) -> None:
+        """Draw the person's own layers."""
+        bridge.setData(self._chart, "own-layers", geojson)
+
     def show_disturbed(self, polygons_lonlat: Sequence[object]) -> None:
         """Outline disturbed ground: GeoJSON coordinates of a MultiPolygon for each site."""
         features = [_feature("MultiPolygon", polygons) for polygons in polygons_lonlat]
