@@ -207,11 +207,11 @@ def _finding(run: Run) -> Verdict:
     )
 
 
-def site_label(site: Site) -> str:
+def site_label(site: Site, refined: Refined | None = None) -> str:
     """Describe a site for its marker and for a screen reader."""
     score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
-    area = "unknown" if site.box_area_ha is None else format_ha(site.box_area_ha)
-    return f"Suspected site {site.number}: {area} box area at {site_place(site)}{score}"
+    area = "unknown box area" if site.box_area_ha is None else " ".join(site_areas(site, refined))
+    return f"Suspected site {site.number}: {area} at {site_place(site)}{score}"
 
 
 def site_areas(site: Site, refined: Refined | None) -> tuple[str, str]:
