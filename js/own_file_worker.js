@@ -5,13 +5,26 @@ import "../vendor/geotiff/geotiff.js";
 import { BlobSource } from "./blob_source.js";
 import { boundDecoders } from "./bounded_decoders.js";
 import { describe, failure } from "./failure.js";
+import { openJp2, tileStream } from "./jp2.js";
+import { decode } from "./openjpeg.js";
 import { COMPRESSIONS, checkTiff } from "./tiff_check.js";
 
+/** @import { Jp2 } from "./jp2.js" */
 /** @import { FileHeader, FileWindow } from "./own_files.js" */
 /** @typedef {{ image: import("geotiff").GeoTIFFImage, facts: import("./tiff_check.js").TiffFacts, dtype: string, source: BlobSource }} OpenFile */
 
-const KNOWN = ["UnsafeFile", "UnsupportedFile", "OutOfBounds"];
+const KNOWN = ["DamagedFile", "UnsafeFile", "UnsupportedFile", "OutOfBounds"];
 const MAX_WINDOW_VALUES = 64 * 2 ** 20;
+
+/** What JPEG 2000 files start with: a box that says so, or a bare codestream. */
+const JP2_STARTS = [0x0000000c, 0xff4fff51];
+/** Decoded tiles kept for the next window: those under a chip lie under its neighbours too. */
+const MAX_TILES_KEPT = 24;
+
+/** @type {Map<string, Promise<Jp2>>} by key */
+const openJp2s = new Map();
+/** @type {Map<string, { values: Uint8Array | Uint16Array, width: number }>} by key and tile, the latest last */
+const tiles = new Map();
 
 /** @type {Map<string, Promise<OpenFile>>} by key */
 const open = new Map();
@@ -143,12 +156,101 @@ async function checkBlocks(image, facts, fileSize, samples, [left = 0, top = 0, 
   }
 }
 
+/** @param {Blob} blob */
+async function isJp2(blob) {
+  if (blob.size < 12) return false;
+  return JP2_STARTS.includes(new DataView(await blob.slice(0, 4).arrayBuffer()).getUint32(0));
+}
+
+/** @param {Blob} blob @returns {import("./jp2.js").ReadBytes} */
+function reader(blob) {
+  return async (offset, length) => new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+}
+
+/** @param {string} key @param {Blob} blob */
+function openedJp2(key, blob) {
+  let file = openJp2s.get(key);
+  if (file === undefined) {
+    file = openJp2(reader(blob), blob.size);
+    openJp2s.set(key, file);
+    file.catch(() => openJp2s.delete(key));
+  }
+  return file;
+}
+
+/** @param {Jp2} file @returns {FileHeader} */
+function jp2Header({ width, height, bits, transform, epsg }) {
+  const dtype = bits > 8 ? "uint16" : "uint8";
+  const said = { compression: "jpeg2000", geographic: false, nodata: 0, names: [""], scales: [[1, 0]], date: "" };
+  return { width, height, samples: 1, dtype, transform, epsg, ...said };
+}
+
+/**
+ * @param {string} key
+ * @param {Blob} blob
+ * @param {number[]} samples
+ * @param {number[]} window column, row, width, height
+ * @returns {Promise<FileWindow>}
+ */
+async function readJp2Window(key, blob, samples, [col = -1, row = -1, width = 0, height = 0]) {
+  const file = await openedJp2(key, blob);
+  const inside = [col, row, width, height].every(Number.isInteger) && col >= 0 && row >= 0 && width > 0 && height > 0;
+  if (!inside || col + width > file.width || row + height > file.height || width * height > MAX_WINDOW_VALUES || samples.some(Boolean)) {
+    throw failure("OutOfBounds", `expected a window within ${file.width} x ${file.height} px, got ${width} x ${height} px at column ${col}, row ${row}`);
+  }
+  const values = file.bits > 8 ? new Uint16Array(width * height) : new Uint8Array(width * height);
+  for (let y = Math.floor(row / file.tileHeight); y * file.tileHeight < row + height; y++) {
+    for (let x = Math.floor(col / file.tileWidth); x * file.tileWidth < col + width; x++) {
+      const tile = await decodedTile(key, blob, file, y * file.across + x);
+      const [left, top] = [x * file.tileWidth, y * file.tileHeight];
+      const [from, to] = [Math.max(col, left), Math.min(col + width, left + tile.width)];
+      const bottom = Math.min(row + height, top + tile.values.length / tile.width);
+      for (let line = Math.max(row, top); line < bottom; line++) {
+        const start = (line - top) * tile.width - left;
+        values.set(tile.values.subarray(start + from, start + to), (line - row) * width + from - col);
+      }
+    }
+  }
+  const bytes = new Uint8Array(values.buffer);
+  const all = new Uint8Array(bytes.byteLength * samples.length);
+  samples.forEach((_, index) => all.set(bytes, index * bytes.byteLength));
+  return { width, height, dtype: file.bits > 8 ? "uint16" : "uint8", data: all };
+}
+
+/**
+ * @param {string} key
+ * @param {Blob} blob
+ * @param {Jp2} file
+ * @param {number} number
+ */
+async function decodedTile(key, blob, file, number) {
+  const name = `${key} ${number}`;
+  let tile = tiles.get(name);
+  if (tile === undefined) {
+    const { bytes, width, height } = await tileStream(file, reader(blob), number);
+    tile = { values: await decode(bytes, width, height), width };
+  }
+  tiles.delete(name);
+  tiles.set(name, tile);
+  const [oldest] = tiles.keys();
+  if (tiles.size > MAX_TILES_KEPT && oldest !== undefined) tiles.delete(oldest);
+  return tile;
+}
+
 self.onmessage = async ({ data: { type, requestId, key, blob, samples, window } }) => {
   if (type === "close") {
     open.delete(key);
+    openJp2s.delete(key);
+    for (const name of [...tiles.keys()]) if (name.startsWith(`${key} `)) tiles.delete(name);
     return;
   }
   try {
+    if (await isJp2(blob)) {
+      const isHeader = type === "open";
+      const result = isHeader ? jp2Header(await openedJp2(key, blob)) : await readJp2Window(key, blob, samples, window);
+      self.postMessage({ requestId, result }, { transfer: "data" in result ? [result.data.buffer] : [] });
+      return;
+    }
     const file = await opened(key, blob);
     if (type === "open") self.postMessage({ requestId, result: await header(file) });
     else {

@@ -1,5 +1,6 @@
 /** The page's side of the file worker: files of this device, read window by window. */
 
+import { unzip } from "./archive.js";
 import { failure } from "./failure.js";
 import { gated } from "./gate.js";
 
@@ -28,6 +29,8 @@ import { gated } from "./gate.js";
 
 /** Longer than any sensible block takes to decode: what is not done by then never will be. */
 const WATCHDOG_MS = 20_000;
+/** A band of a Sentinel-2 product has about 130 MB. */
+const MAX_MEMBER_BYTES = 400 * 2 ** 20;
 
 /** @typedef {{ resolve: (value: any) => void, reject: (reason: Error) => void, timer: ReturnType<typeof setTimeout> }} Waiting */
 
@@ -125,6 +128,52 @@ export async function readBytes(key, offset, length) {
   const blob = files.get(key);
   if (blob === undefined) throw failure("NotOpen", `${key} is no open file`);
   return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+}
+
+/** Archives that were listed, until their members are taken. @type {Map<string, Map<string, import("./archive.js").Entry>>} */
+const archives = new Map();
+
+/**
+ * @param {Blob} archive
+ * @param {string} key under which its members can be taken
+ * @returns {Promise<string>} JSON of the paths in it
+ * @throws {Error} BadFile
+ */
+export async function listArchive(archive, key) {
+  const entries = new Map((await unzip(archive)).map((entry) => [entry.path, entry]));
+  archives.set(key, entries);
+  return JSON.stringify([...entries.keys()]);
+}
+
+/**
+ * Unpack some members of a listed archive and forget the rest.
+ *
+ * @param {string} key
+ * @param {string} pathsText JSON
+ * @returns {Promise<File[]>}
+ * @throws {Error} BadFile
+ */
+export async function takeMembers(key, pathsText) {
+  const entries = archives.get(key);
+  archives.delete(key);
+  const files = [];
+  for (const path of /** @type {string[]} */ (JSON.parse(pathsText))) {
+    const entry = entries?.get(path);
+    if (entry === undefined) throw failure("BadFile", `${path} is missing`);
+    if (entry.size > MAX_MEMBER_BYTES) throw failure("BadFile", `${path}: expected at most ${MAX_MEMBER_BYTES} bytes, got ${entry.size}`);
+    let got = 0;
+    const limit = new TransformStream({
+      transform(bytes, controller) {
+        got += bytes.byteLength;
+        if (got > entry.size) controller.error(failure("BadFile", `${path} unpacks to more than the ${entry.size} bytes that it should have`));
+        else controller.enqueue(bytes);
+      },
+    });
+    const blob = await new Response((await entry.open()).pipeThrough(limit)).blob();
+    if (blob.size !== entry.size) throw failure("BadFile", `${path}: expected ${entry.size} bytes, got ${blob.size}`);
+    files.push(new File([blob], path.split("/").at(-1) ?? path));
+  }
+  return files;
 }
 
 /** @param {string} key */

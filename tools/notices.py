@@ -34,6 +34,10 @@ TEXTS = {
     "onnxruntime-web": (_ONNXRUNTIME,),
     "onnxruntime-common": (_ONNXRUNTIME,),
     "lerc": (_APACHE,),
+    "@cornerstonejs/codec-openjpeg": (
+        "third_party/licences/cornerstone-codecs-MIT.txt",
+        "third_party/licences/openjpeg-BSD-2-Clause.txt",
+    ),
 }
 _TEXT_NAME = re.compile(r"(licen[cs]e|copying|notice)([-.].*)?", re.IGNORECASE)
 

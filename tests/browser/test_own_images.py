@@ -230,3 +230,69 @@ def test_a_click_inside_the_footprint_is_looked_at_and_one_outside_asks_nobody(
     page.locator("#search-text").fill(f"{mine().lat + 0.5}, {mine().lon}")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("outside the open file")
+
+
+def product(folder: Path, values: np.ndarray, transform: rasterio.Affine) -> list[Path]:
+    """Write the six bands as a product of level 2A has them: lossless JPEG 2000 in tiles, 20 m bands at 20 m."""
+    folder.mkdir(parents=True)
+    written = []
+    for band, plane in zip(BANDS, values, strict=True):
+        metres = 20 if band in {"B11", "B12"} else 10
+        step = metres // 10
+        pixels = plane[::step, ::step]
+        path = folder / f"R{metres}m/T30NXM_20250110T103321_{band}_{metres}m.jp2"
+        path.parent.mkdir(exist_ok=True)
+        profile = {
+            "driver": "JP2OpenJPEG", "count": 1, "dtype": "uint16", "height": pixels.shape[0], "width": pixels.shape[1],
+            "crs": f"EPSG:{EPSG}", "transform": transform @ rasterio.Affine.scale(step),
+            "QUALITY": "100", "REVERSIBLE": "YES", "BLOCKXSIZE": 128, "BLOCKYSIZE": 128,
+        }  # fmt: skip
+        with rasterio.open(path, "w", **profile) as raster:
+            raster.write(pixels, 1)
+        written.append(path)
+    return written
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_sentinel_product_shows_what_the_same_values_show_as_a_geotiff(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut(300)
+    root = tmp_path / "S2B_MSIL2A.SAFE"
+    paths = product(root / "GRANULE/L2A/IMG_DATA", values, transform)
+    (root / "MTD_MSIL2A.xml").write_text("<xml/>")
+    archive = Path(shutil.make_archive(str(tmp_path / "product"), "zip", tmp_path, root.name))
+    look = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 128, 128).data)"
+    page = start(open_page, wasm_browser)
+    choose(page, write(tmp_path / "same.tif", values, transform, names=BANDS))
+    expect(page.locator("#own-wizard")).to_be_visible(timeout=START_MS)
+    record = run(page)
+    expected = [page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")]
+    for files in ([archive], paths):
+        page.locator("#own-close").click()
+        page.evaluate("document.getElementById('first-own').click()")
+        choose(page, *files)
+        expect(page.locator("#own-facts")).to_contain_text("300 x 300 px of 10 m", timeout=START_MS)
+        assert set(chosen(page)) == {"blue", "green", "red", "nir", "swir16", "swir22"}
+        assert len(set(chosen(page).values())) == 6
+        again = run(page)
+        assert again["chip"] == record["chip"]
+        assert [page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")] == expected
+
+
+@pytest.mark.usefixtures("canned")
+def test_an_archive_without_a_product_and_a_damaged_band_are_refused_by_name(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut(300)
+    paths = product(tmp_path / "X.SAFE/IMG_DATA", values, transform)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/readme.txt").write_text("hello")
+    other = Path(shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path, "notes"))
+    cut_short = tmp_path / "T30NXM_B02_10m.jp2"
+    cut_short.write_bytes(paths[0].read_bytes()[:-2000])
+    page = start(open_page, wasm_browser)
+    choose(page, other)
+    expect(page.locator("#own-problems")).to_contain_text("B02, B03, B04, B08, B11, B12 missing")
+    page.locator("#own-input").set_input_files([cut_short])
+    expect(page.locator("#own-problems")).to_contain_text("cut short or damaged")

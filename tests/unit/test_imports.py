@@ -12,8 +12,8 @@ EDGE = PACKAGE / "browser"
 ORDER = (
     "errors", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic", "composites",
     "indices", "dates", "median", "imagery", "choice", "survey", "areas", "regions", "imagefile", "resample", "wizard",
-    "cautions", "prose", "picturefile", "ownimage", "prompts", "drafts", "models", "planner", "detections", "sites",
-    "doubt", "refine", "context", "protocol", "storage", "pipeline", "reviews", "ledger", "state", "links", "privacy",
+    "cautions", "prose", "picturefile", "safe", "ownimage", "prompts", "drafts", "models", "planner", "detections",
+    "sites", "doubt", "refine", "context", "protocol", "storage", "pipeline", "reviews", "ledger", "state", "links", "privacy",
     "ownwords", "wording_engine", "wording", "wording_storage", "wording_privacy", "wording_regions", "records",
     "offline", "findings", "backup", "wording_findings", "evidence", "sheet", "stac", "report", "bundle", "training",
 )  # fmt: skip

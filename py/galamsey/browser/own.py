@@ -62,6 +62,7 @@ class OwnView:
         self._consented = False
         on_click("first-own", self.open)
         on_click("own-pick", lambda: element("own-input").click())
+        on_click("own-folder", lambda: element("own-folder-input").click())
         on_click("own-other", self._choose_again)
         on_click("own-run", self._confirm)
         on_click("own-close", self.close)
@@ -71,7 +72,8 @@ class OwnView:
         on_click("own-all", self._toggle_all)
         on_click_within("own", "[data-close]", lambda _row: element("own").close())
         on_click_within("own-grid", "button", lambda row: self._run(int(row.dataset.chip)))
-        listen(element("own-input"), "change", lambda _event: self._files_chosen(list(element("own-input").files)))
+        for name in ("own-input", "own-folder-input"):
+            listen(element(name), "change", lambda _event, name=name: self._files_chosen(list(element(name).files)))
         listen(element("own-bands"), "change", lambda _event: self._bands_changed())
         listen(element("own-gsd"), "change", lambda _event: self._gsd_changed())
         listen(element("own-consent"), "change", lambda _event: self._consent_changed())
@@ -134,7 +136,7 @@ class OwnView:
     def _files_chosen(self, files: Sequence[Any]) -> None:
         if files:
             self._handlers.own(self._open(files))
-        element("own-input").value = ""
+        element("own-input").value = element("own-folder-input").value = ""
 
     async def _open(self, files: Sequence[Any]) -> None:
         show("own-problems", shown=False)

@@ -16,6 +16,7 @@ from galamsey.imagefile import read_layers
 from galamsey.ownimage import BandImage, OwnImage, PictureImage
 from galamsey.picturefile import HEAD_BYTES, decode_picture, is_picture, pair, read_picture_header
 from galamsey.resample import valid_mask
+from galamsey.safe import WANTED, band_paths, is_product
 from galamsey.wizard import BandStatistics, band_statistics, propose
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ ZIP_MAGIC: Final = b"PK\x03\x04"
 _REASONS: Final = {"UnsafeFile": "hostile or damaged: ", "DamagedFile": "damaged: "}
 """What the worker's causes mean, before its own words."""
 
-JP2_REMEDY: Final = "gdal_translate -of COG in.jp2 out.tif"
-
 
 class OpenFailuresError(ImageFileError):
     """Nothing could be opened; ``problems`` says of each file why."""
@@ -56,6 +55,7 @@ async def _ask(name: str, awaitable: Any) -> Any:  # noqa: ANN401 - a JavaScript
 
 async def open_image(chosen: Sequence[Any]) -> OwnImage:
     """Open the files that belong together; raises OpenFailuresError that names each one that cannot be used."""
+    chosen = await _bands_of_product(chosen)
     if len(chosen) > MAX_FILES:
         raise OpenFailuresError([("Too many files", f"expected at most {MAX_FILES} files, got {len(chosen)}")])
     layers: list[Layer] = []
@@ -96,13 +96,27 @@ async def open_image(chosen: Sequence[Any]) -> OwnImage:
     )
 
 
+async def _bands_of_product(chosen: Sequence[Any]) -> Sequence[Any]:
+    """Return the band files of a Sentinel-2 product, where the files are its folder or its archive."""
+    name = str(chosen[0].name) if chosen else ""
+    paths = {str(file.webkitRelativePath or file.name): file for file in chosen}
+    try:
+        if is_product(paths) and len(chosen) > len(WANTED):
+            return [paths[path] for path in band_paths(paths)]
+        if len(chosen) == 1 and name.lower().endswith(".zip"):
+            members = json.loads(str(await _ask(name, bridge.listArchive(chosen[0], name))))
+            wanted = json.dumps(band_paths(members))
+            return list(await _ask(name, bridge.takeMembers(name, wanted)))
+    except ImageFileError as error:
+        raise OpenFailuresError([(name, str(error).removeprefix(f"{name}: "))]) from error
+    return chosen
+
+
 async def _open_raster(name: str, key: str, head: bytes) -> dict[str, Any]:
-    if head.startswith(JP2_MAGIC):
-        raise ImageFileError(f"{name}: JPEG 2000 cannot be read here. Convert it first: {JP2_REMEDY}")
     if head.startswith(ZIP_MAGIC):
         raise ImageFileError(f"{name}: expected an image, got an archive. Unpack it and choose the files inside")
-    if not head.startswith(TIFF_MAGIC):
-        raise ImageFileError(f"{name}: expected a GeoTIFF, a PNG or a JPEG, got something else")
+    if not head.startswith((*TIFF_MAGIC, *JP2_MAGIC)):
+        raise ImageFileError(f"{name}: expected a GeoTIFF, a JPEG 2000, a PNG or a JPEG, got something else")
     header: dict[str, Any] = json.loads(js.JSON.stringify(await _ask(name, bridge.readHeader(key))))
     return header
 

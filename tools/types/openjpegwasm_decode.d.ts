@@ -1,0 +1,2 @@
+// The script is no module: it hands its factory to whatever `define` there is.
+export {};
