@@ -1,6 +1,6 @@
 /** Put before the model worker's own code: counts what the engine takes and gives back. */
 {
-  const ledger = { buffers: 0, buffer_bytes: 0, tensors: 0, wasm_bytes: 0 };
+  const ledger = { buffers: 0, buffer_bytes: 0, tensors: 0, tensors_made: 0, wasm_bytes: 0 };
   const memories = [];
   self.ledger = () => {
     const wasm = memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
@@ -60,6 +60,7 @@
         const tensor = wrap.apply(this, parts);
         open.add(tensor);
         ledger.tensors += 1;
+        ledger.tensors_made += 1;
         return tensor;
       };
       ort.Tensor.prototype.dispose = function () {

@@ -45,6 +45,7 @@ def test_thirty_runs_take_no_more_than_five(
     assert found[-1]["wasm_bytes"] > 0
     if device == "webgpu":
         assert found[-1]["buffers"] > 0
+        assert found[-1]["tensors_made"] > found[0]["tensors_made"] > 0
     assert {run["tensors"] for run in found} == {0}
     for what in ("buffers", "buffer_bytes", "wasm_bytes"):
         assert max(run[what] for run in found[SETTLED:]) <= max(run[what] for run in found[:SETTLED]), what
