@@ -89,10 +89,6 @@ exact: setup $(VENV)/.installed-test ## compare the engine's tokens with the lib
 bench-startup: setup $(VENV)/.installed-test ## measure starting against a bare PyScript page; prints one line of JSON
 	@$(PY) -m bench.startup $(ARGS)
 
-soak: setup $(VENV)/.installed-test ## click 500 times and draw what is held meanwhile (CLICKS=500 BROWSER=wasm)
-	@SOAK_CLICKS=$(or $(CLICKS),500) SOAK_BROWSER=$(or $(BROWSER),wasm) SOAK_LEDGER=.cache/soak.jsonl $(PY) -m pytest tests/browser/test_soak.py -q -s
-	@$(PY) -m bench.soak .cache/soak.jsonl .cache/soak.svg
-
 audit: setup $(VENV)/.installed-audit ## ask npm and PyPI for known weaknesses of what is pinned
 	@npm audit
 	@for file in requirements/*.txt; do $(VENV)/bin/pip-audit --disable-pip --no-deps -r $$file || exit 1; done
