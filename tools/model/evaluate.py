@@ -92,60 +92,94 @@ def mine_masks(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return [labels == number for number in range(1, count + 1)]
 
 
+def size_class(area_ha: float) -> str:
+    """Name the class that an area lies in."""
+    return next(name for name, (low, high) in SIZE_CLASSES_HA.items() if low <= area_ha < high)
+
+
+@dataclass
+class Tally:
+    """What the answers about a group of chips come to."""
+
+    chips: int = 0
+    agree: int = 0
+    readable: int = 0
+    pixels: Pixels = field(default_factory=Pixels)
+    ceiling: Pixels = field(default_factory=Pixels)
+
+    def add(
+        self, boxes: Sequence[NormalisedBox] | None, perfect: Sequence[NormalisedBox], truth: NDArray[np.bool_]
+    ) -> None:
+        """Count one chip; no boxes are None when the answer cannot be read."""
+        self.chips += 1
+        self.readable += boxes is not None
+        self.agree += bool(boxes) == bool(truth.any())
+        self.pixels.add(drawn(boxes or ()), truth)
+        self.ceiling.add(drawn(perfect), truth)
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """The figures that every group of chips has."""
+        return {
+            "pixel_iou": self.pixels.iou,
+            "box_ceiling_iou": self.ceiling.iou,
+            "share_of_ceiling": ratio(self.pixels.iou or 0, self.ceiling.iou or 0),
+            "patch_accuracy": ratio(self.agree, self.chips),
+            "readable": ratio(self.readable, self.chips),
+        }
+
+
 def grounding_figures(chips: Chips, answers: Sequence[str]) -> dict[str, object]:
-    """Return the figures of one sensitivity mode."""
-    pixels, ceiling = Pixels(), Pixels()
-    readable = agree = alarms = clean_lookalikes = 0
-    found = dict.fromkeys(SIZE_CLASSES_HA, 0)
-    present = dict.fromkeys(SIZE_CLASSES_HA, 0)
+    """Return the figures of one sensitivity mode, of all chips and by the size of a chip's largest mine."""
+    whole, by_size = Tally(), {name: Tally() for name in SIZE_CLASSES_HA}
+    alarms = clean_lookalikes = 0
+    found, present = dict.fromkeys(SIZE_CLASSES_HA, 0), dict.fromkeys(SIZE_CLASSES_HA, 0)
     for index, answer in enumerate(answers):
-        truth = chips.masks[index]
-        try:
-            boxes = [detection.box for detection in parse_answer(answer).detections]
-            readable += 1
-        except ModelOutputError:
-            boxes = []
-        covered = drawn(boxes)
-        pixels.add(covered, truth)
-        ceiling.add(drawn([tuple(edge / CHIP_SIZE for edge in box) for box in chips.boxes_of(index)]), truth)  # type: ignore[misc]
-        agree += bool(boxes) == bool(truth.any())
+        truth, boxes = chips.masks[index], told_boxes(answer)
+        perfect = [normalised(box) for box in chips.boxes_of(index)]
+        whole.add(boxes, perfect, truth)
+        covered, largest_ha = drawn(boxes or ()), 0.0
         if chips.has_lookalike[index] and not truth.any():
             clean_lookalikes += 1
             alarms += bool(boxes)
         for mine in mine_masks(truth):
             area_ha = float(mine.sum()) * PIXEL_HA
-            name = next(name for name, (low, high) in SIZE_CLASSES_HA.items() if low <= area_ha < high)
-            present[name] += 1
-            found[name] += bool((mine & covered).sum() >= FOUND_SHARE * mine.sum())
+            largest_ha = max(largest_ha, area_ha)
+            present[size_class(area_ha)] += 1
+            found[size_class(area_ha)] += bool((mine & covered).sum() >= FOUND_SHARE * mine.sum())
+        if truth.any():
+            by_size[size_class(largest_ha)].add(boxes, perfect, truth)
+    pixels = whole.pixels
     return {
-        "pixel_iou": pixels.iou,
-        "box_ceiling_iou": ceiling.iou,
-        "share_of_ceiling": ratio(pixels.iou or 0, ceiling.iou or 0),
+        **whole.figures,
         "mean_chip_iou": round(float(np.mean(pixels.by_chip)), _DIGITS) if pixels.by_chip else None,
         "recall": ratio(pixels.hit, pixels.hit + pixels.missed),
         "precision": ratio(pixels.hit, pixels.hit + pixels.false),
-        "patch_accuracy": ratio(agree, len(answers)),
-        "readable": ratio(readable, len(answers)),
         "lookalike_false_alarm": ratio(alarms, clean_lookalikes),
         "mines_found": {name: ratio(found[name], present[name]) for name in SIZE_CLASSES_HA},
         "mines": present,
+        "by_largest_mine": {name: {"chips": tally.chips, **tally.figures} for name, tally in by_size.items()},
     }
 
 
-def told_count(answer: str) -> int | None:
-    """Return how many boxes an answer holds, None when it cannot be read."""
+def normalised(box: tuple[int, int, int, int]) -> NormalisedBox:
+    """Turn pixel edges into shares of the chip."""
+    x1, y1, x2, y2 = box
+    return x1 / CHIP_SIZE, y1 / CHIP_SIZE, x2 / CHIP_SIZE, y2 / CHIP_SIZE
+
+
+def told_boxes(answer: str) -> list[NormalisedBox] | None:
+    """Return an answer's boxes, None when it cannot be read."""
     try:
-        return len(parse_answer(answer).detections)
+        return [detection.box for detection in parse_answer(answer).detections]
     except ModelOutputError:
         return None
 
 
-def told_boxes(answer: str) -> list[NormalisedBox]:
-    """Return an answer's boxes; none when it cannot be read."""
-    try:
-        return [detection.box for detection in parse_answer(answer).detections]
-    except ModelOutputError:
-        return []
+def told_count(answer: str) -> int | None:
+    """Return how many boxes an answer holds, None when it cannot be read."""
+    boxes = told_boxes(answer)
+    return None if boxes is None else len(boxes)
 
 
 def draw_worst(path: Path, chips: Chips, answers: Sequence[str], count: int = 20) -> None:
@@ -157,8 +191,8 @@ def draw_worst(path: Path, chips: Chips, answers: Sequence[str], count: int = 20
 
     def wrong(index: int) -> int:
         truth = chips.masks[index]
-        perfect = drawn([tuple(edge / CHIP_SIZE for edge in box) for box in chips.boxes_of(index)])  # type: ignore[misc]
-        return int((drawn(told_boxes(answers[index])) ^ truth).sum()) - int((perfect ^ truth).sum())
+        perfect = drawn(normalised(box) for box in chips.boxes_of(index))
+        return int((drawn(told_boxes(answers[index]) or ()) ^ truth).sum()) - int((perfect ^ truth).sum())
 
     order = sorted(range(len(answers)), key=wrong, reverse=True)[:count]
     scale, columns = 2, 4
@@ -171,7 +205,7 @@ def draw_worst(path: Path, chips: Chips, answers: Sequence[str], count: int = 20
             pen = ImageDraw.Draw(picture)
             for box in chips.boxes_of(index):
                 pen.rectangle([scale * corner for corner in box], outline="white")
-            for box in told_boxes(answers[index]):
+            for box in told_boxes(answers[index]) or ():
                 pen.rectangle([edge * corner for corner in box], outline="magenta")
             sheet.paste(picture, (column * (2 * edge + 8) + view * edge, row * (edge + 8)))
     sheet.save(path, quality=80)
