@@ -22,6 +22,7 @@ const ASK_AGAIN_MS = 6 * 60 * 60 * 1000;
 let registration = null;
 /** @type {(() => void) | null} */
 let release = null;
+let reloading = false;
 
 export { ask as askToInstall, onOffer };
 
@@ -43,13 +44,11 @@ export function isKept() {
 export async function keep(tell) {
   const workers = navigator.serviceWorker;
   if (version() === "" || workers === undefined) return tell("off", 0, 0, "");
-  let reloading = false;
-  const before = workers.controller;
+  let controlled = workers.controller !== null;
   workers.addEventListener("controllerchange", () => {
     // The first worker serves what the page already has; any other serves another version.
-    if (before === null || reloading) return;
-    reloading = true;
-    location.reload();
+    if (controlled) reload();
+    controlled = true;
   });
   workers.addEventListener("message", ({ data }) => {
     // Its last word may come after the worker is done; and while there is a version, fetching another is no news.
@@ -59,11 +58,18 @@ export async function keep(tell) {
     registration = await workers.register(WORKER, { updateViaCache: "none" });
   } catch (error) {
     // A version that is already here goes on serving, whatever became of its script.
-    return before === null ? tell("failed", 0, 0, describe(error)) : tell("kept", 0, 0, "");
+    return controlled ? tell("kept", 0, 0, "") : tell("failed", 0, 0, describe(error));
   }
   registration.addEventListener("updatefound", () => watch(tell));
   watch(tell);
   setInterval(() => void registration?.update().catch(() => undefined), ASK_AGAIN_MS);
+}
+
+/** Once: two events may say that another version serves now. */
+function reload() {
+  if (reloading) return;
+  reloading = true;
+  location.reload();
 }
 
 /** @param {Listener} tell */
@@ -101,6 +107,9 @@ export async function takeOver() {
   const change = async () => {
     const waiting = registration?.waiting;
     if (!waiting) return;
+    waiting.addEventListener("statechange", () => {
+      if (waiting.state === "activated") reload();
+    });
     waiting.postMessage({ type: "take-over" });
     // The lock is kept until the reload ends this page.
     await new Promise(() => undefined);
