@@ -790,15 +790,17 @@ class App:
         self.dispatch(ModelChosen(model=model))
         try:
             problems = []
+            failed = []
             cause = ""
             machine = await self._machine()
             for found in (way,) if way else plans(model, machine, builds):
                 plan = after_failure(found, cause)
-                self.dispatch(ModelPlanned(plan=plan, ways=other_ways(model, machine, builds, plan)))
+                self.dispatch(ModelPlanned(plan=plan, ways=other_ways(model, machine, builds, plan, failed)))
                 try:
                     loaded = await self._client.load(model, plan, self._transfer_listener())
                 except EngineError as error:
                     problems.append(f"{plan.device}: {error}")
+                    failed.append(plan.key)
                     cause = error.name
                     continue
                 self.dispatch(ModelReady(loaded=loaded))

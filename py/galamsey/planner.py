@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ GB: Final = 1_000_000_000
 
 UNMEASURED: Final = "weights rounded to 4 bits: recall was not measured for this build"
 SLOW: Final = "many times slower than a graphics processor"
+
+FAILED: Final = "it has just failed here"
 
 NO_HALF_FLOATS: Final = "the graphics processor cannot compute in 16 bits"
 
@@ -97,8 +99,10 @@ def plans(model: Model, machine: Machine, offered: Sequence[str] = ()) -> tuple[
     return (*([on_gpu] if on_gpu else []), *_mixed(model, machine, builds, on_gpu), _on_cpu(model, machine, dtype, why))
 
 
-def other_ways(model: Model, machine: Machine, offered: Sequence[str], plan: Plan) -> tuple[Plan, ...]:
-    """Return every other way that the person may choose, with what it costs."""
+def other_ways(
+    model: Model, machine: Machine, offered: Sequence[str], plan: Plan, failed: Sequence[str] = ()
+) -> tuple[Plan, ...]:
+    """Return every other way that the person may choose, with what it costs; ``failed`` are the keys of those tried."""
     builds = tuple(offered) or model.dtypes
     problems = _problems(model, machine, builds)
     found = [
@@ -107,7 +111,11 @@ def other_ways(model: Model, machine: Machine, offered: Sequence[str], plan: Pla
         if machine.webgpu and not problems[dtype]
     ]
     found += [_on_cpu(model, machine, dtype, "") for dtype in builds]
-    return tuple(way for way in found if way.key != plan.key)
+    return tuple(
+        replace(way, cost=_joined(FAILED, way.cost)) if way.key in failed else way
+        for way in found
+        if way.key != plan.key
+    )
 
 
 def after_failure(plan: Plan, cause: str) -> Plan:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from galamsey.models import FULL
-from galamsey.planner import UNMEASURED
+from galamsey.planner import FAILED, UNMEASURED
 from tests.faults.test_app_faults import (
     START_MS,
     ask_for_full,
@@ -81,6 +81,7 @@ def test_row_4_out_of_graphics_memory_at_load_the_main_processor_takes_over_and_
             "on the main processor, slower: the graphics processor has"
         )
         expect(page.locator("#model-detail")).to_contain_text("too little memory for this build")
+        expect(page.locator("#ways li")).to_contain_text(FAILED[1:])
         page.locator("#model [data-close]").first.click()
         page.evaluate("caches.delete('struck')")
         load_full(page, hub, watch)

@@ -2,6 +2,7 @@ import pytest
 
 from galamsey.models import DEMO, FULL
 from galamsey.planner import (
+    FAILED,
     SLOW,
     UNMEASURED,
     Machine,
@@ -117,6 +118,12 @@ def test_a_way_that_the_graphics_processor_cannot_go_is_not_offered():
 
     assert ("webgpu", "fp16") not in devices(other_ways(FULL, NO_F16, ("fp16", "fp32"), best))
     assert other_ways(DEMO, NO_GPU, (), plans(DEMO, NO_GPU)[0]) == ()
+
+
+def test_a_way_that_was_tried_in_vain_is_offered_with_a_warning():
+    fast, slow = plans(FULL, GPU)
+
+    assert [way.cost for way in other_ways(FULL, GPU, ("fp16",), slow, [fast.key])] == [FAILED]
 
 
 def test_too_little_graphics_memory_is_named_as_the_reason_for_the_slow_way():
