@@ -48,9 +48,10 @@ def open_history(page: Page) -> None:
 
 
 def looked(page: Page, place: dict) -> None:
+    run = int(page.locator("#inspector").get_attribute("data-run") or 0)
     page.locator("#search-text").fill(f"{place['lat']}, {place['lon']}")
     page.keyboard.press("Enter")
-    page.locator("#inspector[data-stage='done']").wait_for(timeout=START_MS)
+    page.locator(f"#inspector[data-run='{run + 1}'][data-stage='done']").wait_for(timeout=START_MS)
 
 
 def first_finding(browser: Browser, open_page: Open) -> Page:
@@ -101,7 +102,7 @@ def test_findings_are_filtered_and_deleted_ones_can_be_had_back(wasm_browser: Br
     page.locator("#history-text").fill("no such place")
     expect(rows).to_have_count(0)
     expect(page.locator("#history-none")).to_have_text("No finding matches.")
-    page.locator("#history-text").fill(f"{MINE['lat']:.3f}")
+    page.locator("#history-text").fill(f"{MINE['lat']:.5f}")
     expect(rows).to_have_count(1)
     page.locator("#history-text").fill("")
     page.locator("#history-status").select_option("clean")
