@@ -17,11 +17,10 @@ from playwright.sync_api import expect
 from tests.browser.test_app import BOXES, PROSE, START_MS, at, wait_ready, wait_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page
 
-    from tests.browser.conftest import Watch
     from tools.serve import Server
 
     Open = Callable[[Browser, str], Page]
@@ -34,12 +33,15 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(autouse=True)
-def canned(overlay: Path) -> None:
-    """Put a worker in the model's place that speaks the real protocol."""
+def canned(overlay: Path) -> Iterator[None]:
+    """Put a worker in the model's place that speaks the real protocol; wait long for what is written to disk."""
     (overlay / "js").mkdir()
     shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
     answers = {"boxes": BOXES, "description": PROSE, "delay_ms": 1, "failure": ""}
     (overlay / "canned-answers.json").write_text(json.dumps(answers))
+    expect.set_options(timeout=30_000)
+    yield
+    expect.set_options(timeout=5_000)
 
 
 def open_history(page: Page) -> None:
@@ -169,20 +171,6 @@ def test_two_tabs_see_each_others_findings_and_lose_none(wasm_browser: Browser, 
     page.locator("#history-status").select_option("deleted")
     page.locator(".history-row [data-delete]").click()
     expect(other.locator(".history-row")).to_have_count(2)
-
-
-def test_a_browser_that_stores_nothing_keeps_findings_while_the_page_is_open_and_says_so(
-    wasm_browser: Browser, open_page: Open, watch: Watch
-) -> None:
-    page = open_page(wasm_browser, "")
-    page.add_init_script("Object.defineProperty(globalThis, 'indexedDB', { value: undefined })")
-    page.goto("about:blank")
-    watch.expected.append("IndexedDB")
-    page.goto(watch.origins[0] + "/" + at(MINE))
-    wait_stage(page, "done")
-    open_history(page)
-    expect(page.locator(".history-row")).to_have_count(1)
-    expect(page.locator("#history-usage")).to_contain_text("in memory only")
 
 
 def exported(page: Page, ending: str) -> bytes:
