@@ -46,7 +46,7 @@ self.addEventListener("unhandledrejection", (event) => {
   if (running !== null) end(running.id, failed(running.id, event.reason));
 });
 
-watchDevices(self.GPUAdapter, {
+const letGoOfDevices = watchDevices(self.GPUAdapter, {
   // A lost device takes its sessions along and leaves runs hanging: end as a crash does.
   onLost: crash,
   onError: (error) => {
@@ -103,6 +103,7 @@ async function load(request, signal) {
   const { id, device, dtype } = request;
   const started = performance.now();
   const due = throttle();
+  letGoOfDevices();
   await model?.dispose();
   model = null;
   const runtime = await loadRuntime();

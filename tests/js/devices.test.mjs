@@ -18,8 +18,8 @@ function adapters() {
     }
   }
   const told = { lost: [], errors: [] };
-  watchDevices(Adapter, { onLost: (error) => told.lost.push(error), onError: (error) => told.errors.push(error) });
-  return { adapter: new Adapter(), asked, told };
+  const letGo = watchDevices(Adapter, { onLost: (error) => told.lost.push(error), onError: (error) => told.errors.push(error) });
+  return { adapter: new Adapter(), asked, told, letGo };
 }
 const raise = (device, error) => device.dispatchEvent(Object.assign(new Event("uncapturederror"), { error }));
 
@@ -52,6 +52,18 @@ test("the loss of any device is told with what the browser says, or its reason",
     "the graphics device was lost: driver reset",
     "the graphics device was lost: destroyed",
   ]);
+});
+
+test("a device that was let go before it is destroyed is no loss, the one made after it is", async () => {
+  const { adapter, told, letGo } = adapters();
+  const old = await adapter.requestDevice();
+  letGo();
+  const next = await adapter.requestDevice();
+  old.lose({ message: "destroyed on purpose", reason: "destroyed" });
+  next.lose({ message: "driver reset", reason: "unknown" });
+  await Promise.all([old.lost, next.lost]);
+  await new Promise(setImmediate);
+  assert.deepEqual(told.lost.map(({ message }) => message), ["the graphics device was lost: driver reset"]);
 });
 
 test("a browser without WebGPU has nothing to watch", () => {
