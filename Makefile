@@ -40,12 +40,15 @@ vendor: $(VENV)/.installed-start $(NODE_MODULES)
 practice: $(VENV)/.installed-start ## make the practice region
 	@$(PY) -m tools.practice
 
-test: setup $(VENV)/.installed-test ## install what the tests need, a browser included, and run them all
+test: setup $(VENV)/.installed-test ## install what the tests need, a browser included, and run them
 	@$(if $(offline),,$(PY) -m tools.install_browser)
 	@echo "JavaScript tests"
 	@node --test $(JS_TESTS)
 	@echo "Python, contract and browser tests"
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile $(WHICH)
+
+test-all: WHICH := -m ""
+test-all: test ## the long tests too
 
 check: vendor $(VENV)/.installed-test $(VENV)/.installed-check ## linters, types, generated files
 	@$(PY) -m ruff check .

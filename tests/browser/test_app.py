@@ -116,6 +116,7 @@ def test_the_three_suggestions_are_answered_as_their_texts_promise(
         assert saved_record(page)["boxes"] == []
 
 
+@pytest.mark.long
 def test_a_link_to_the_mine_ends_in_a_result_on_webgpu(webgpu_browser: Browser, open_page: Open, region: dict) -> None:
     check_real_result(open_page(webgpu_browser, at(region["suggested"][0])), "webgpu")
 

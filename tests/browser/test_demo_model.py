@@ -123,6 +123,7 @@ def test_the_page_s_engine_says_what_pytorch_says(wasm_browser, open_blank, site
     assert len({str(answers) for answers in said}) > len(said) // 3
 
 
+@pytest.mark.long
 def test_software_webgpu_gives_the_same_answer(webgpu_browser, open_blank, pictures):
     page = open_blank(webgpu_browser)
     result = probe(page, pictures[:1], device="webgpu", dtype="fp32")

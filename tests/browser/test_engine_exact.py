@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-CHIPS: Final = int(os.environ.get("EXACT_CHIPS", "12"))
+CHIPS: Final = int(os.environ.get("EXACT_CHIPS", "6"))
 FIRST_SEED: Final = 41_000_000
 EOS: Final = 7
 PROMPTS: Final = (GROUNDING_HIGH_RECALL, GROUNDING_AS_TRAINED, DESCRIPTION)

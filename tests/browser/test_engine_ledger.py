@@ -24,6 +24,7 @@ SETTLED = 5
 """Runs after which nothing may grow: until then the runtime's own pools fill."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["wasm", "webgpu"])
 def test_thirty_runs_take_no_more_than_five(
     request: pytest.FixtureRequest, open_bench: Callable[[Browser], Page], site: Server, overlay: Path, device: str

@@ -24,6 +24,7 @@ START_S = 120.0
 RUN_S = 300.0
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     pytest.mark.skipif(find_firefox() is None, reason="no Firefox here: Debian has it as firefox-esr"),
 ]

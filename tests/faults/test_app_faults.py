@@ -123,6 +123,7 @@ def test_a_download_shows_how_far_it_is_pauses_resumes_and_leaves_the_page_usabl
     shoot(page, "stored")
 
 
+@pytest.mark.long
 def test_a_stored_model_is_verified_carried_to_another_browser_deleted_and_loaded_from_the_archive(
     wasm_browser: Browser, open_page: Open, hub: Hub, tmp_path: Path
 ) -> None:

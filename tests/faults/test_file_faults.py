@@ -248,6 +248,7 @@ def test_row_29_hostile_files_are_refused_within_a_second_in_the_worker_itself(p
         assert took["ms"] < 1000
 
 
+@pytest.mark.long
 def test_row_29_damaged_files_end_in_a_word_or_a_picture_never_in_silence(page: Page, tmp_path: Path) -> None:
     rng = np.random.default_rng(29)
     good = tiff(tmp_path / "a.tif", compress="lzw")
