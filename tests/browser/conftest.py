@@ -104,7 +104,8 @@ def open_page(site: Server, watch: Watch) -> Iterator[Callable[[Browser, str], P
     watch.origins.append(site.url)
 
     def open_watched(browser: Browser, path: str) -> Page:
-        context = browser.new_context()
+        # Half of a test's time went into drawing flights over the map in software.
+        context = browser.new_context(reduced_motion="reduce")
         contexts.append(context)
         context.on("console", watch.console)
         context.on("request", watch.request)

@@ -55,7 +55,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def context(wasm_browser: Browser) -> Iterator[BrowserContext]:
     """The browser of one person, who comes back."""
-    context = wasm_browser.new_context(viewport={"width": 1440, "height": 900})
+    context = wasm_browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     yield context
     context.close()
 

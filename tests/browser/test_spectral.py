@@ -10,6 +10,7 @@ import rasterio
 from playwright.sync_api import expect
 
 from tests.browser.test_app import ROOT, at, canned, region, wait_stage
+from tools.landscape.region import MINE_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("canned")]
 
 LEFT, RIGHT = '#composites [data-slot="0"]', '#composites [data-slot="1"]'
 ITEM = ROOT / "practice/items/S2B_30NXM_20250110_0_L2A"
-MINE_CORNER_PX = (526, 161)
+MINE_CORNER_PX = tuple(int(centre) - 64 for centre in MINE_POINT)
 """Column and row in the scene of the upper left pixel of the chip around the suggested mine."""
 
 

@@ -26,6 +26,7 @@ from tests.browser.test_app import (
     wait_ready,
     wait_stage,
 )
+from tools.landscape.region import MINE_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +139,8 @@ def test_34_values_near_65000_in_a_part_are_masked_and_told(
         if stem != "B04":
             return values
         spoiled = values.copy()
-        spoiled[161 : 161 + 16, 526 : 526 + 128] = 65_100
+        west, north = (int(centre) - 64 for centre in MINE_POINT)
+        spoiled[north : north + 16, west : west + 128] = 65_100
         return spoiled
 
     rewrite(overlay, spoil, ROOT)
@@ -278,7 +280,7 @@ def test_36_a_wrong_clock_or_zone_leaves_the_dates_as_they_are(  # noqa: PLR0917
 ) -> None:
     """Row 36: the same image is chosen, and its day and time are those of UTC."""
     watch.origins.append(site.url)
-    context = wasm_browser.new_context(timezone_id=zone)
+    context = wasm_browser.new_context(timezone_id=zone, reduced_motion="reduce")
     context.on("console", watch.console)
     context.on("request", watch.request)
     context.add_init_script(
