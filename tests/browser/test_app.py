@@ -182,7 +182,14 @@ def test_cancel_ends_a_run_and_the_next_one_works(
     expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")
 
 
-@pytest.mark.parametrize("text", ["I cannot see the images.", '[{"label": "mining_pit", "bbox": [9', ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("I cannot see the images.", marks=pytest.mark.long),
+        '[{"label": "mining_pit", "bbox": [9',
+        pytest.param("", marks=pytest.mark.long),
+    ],
+)
 def test_an_unreadable_answer_is_shown_as_such(
     wasm_browser: Browser, open_page: Open, canned: Canned, region: dict, text: str
 ) -> None:

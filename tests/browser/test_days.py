@@ -81,6 +81,7 @@ def test_a_median_names_its_days(wasm_browser: Browser, open_page: Open, region:
     assert "median of reflectance of 5 dates" in dict(record["provenance"])["Offset rule"]
 
 
+@pytest.mark.long
 def test_a_clouded_day_that_is_picked_is_no_image_and_the_list_offers_the_way_out(
     wasm_browser: Browser, open_page: Open, region: dict
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_clouded_day_that_is_picked_is_no_image_and_the_list_offers_the_way_ou
 
 
 @pytest.mark.usefixtures("region")
+@pytest.mark.long
 def test_another_catalogue_that_cannot_be_asked_says_what_was_expected(wasm_browser: Browser, open_page: Open) -> None:
     page = open_page(wasm_browser, "")
     wait_ready(page)

@@ -94,6 +94,7 @@ def test_a_result_is_kept_and_opens_after_a_reload_without_any_request(
     assert [url for url in asked if not url.startswith(("data:", "blob:", f"{site.url}/vendor/icons/"))] == []
 
 
+@pytest.mark.long
 def test_findings_are_filtered_and_deleted_ones_can_be_had_back(wasm_browser: Browser, open_page: Open) -> None:
     page = first_finding(wasm_browser, open_page)
     page.keyboard.press("Escape")
@@ -244,6 +245,7 @@ def test_sites_are_reviewed_with_the_keyboard_and_two_tabs_lose_no_word(
     expect(page.locator(".history-status")).to_have_text("Rejected")
 
 
+@pytest.mark.long
 def test_a_site_tells_what_of_an_own_layer_is_nearest_also_after_a_reload(
     wasm_browser: Browser, open_page: Open, tmp_path: Path
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_file_without_a_place_has_hectares_only_once_its_pixel_size_is_given(
 
 
 @pytest.mark.usefixtures("canned")
+@pytest.mark.long
 def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(
     wasm_browser: Browser, open_page: Open, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(
 
 
 @pytest.mark.usefixtures("canned")
+@pytest.mark.long
 def test_a_click_inside_the_footprint_is_looked_at_and_one_outside_asks_nobody(
     wasm_browser: Browser, open_page: Open, tmp_path: Path
 ) -> None:

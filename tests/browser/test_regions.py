@@ -125,6 +125,7 @@ def test_outside_the_region_the_network_is_asked_the_control(
     assert any("catalogue.json" in url for url in asked)
 
 
+@pytest.mark.long
 def test_the_pictures_are_those_of_the_network(wasm_browser: Browser, open_page: Open, region: dict) -> None:
     mine = region["suggested"][0]
     page = open_page(wasm_browser, "")
@@ -296,6 +297,7 @@ def test_a_region_is_drawn_and_one_from_a_file_and_nonsense_is_said(
     expect(page.locator("#region-problem")).to_contain_text("Expected four numbers")
 
 
+@pytest.mark.long
 def test_too_little_room_is_said_before_anything_is_fetched(
     wasm_browser: Browser, open_page: Open, site: Server, region: dict
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_view_is_chosen_for_each_picture_and_its_legend_says_what_colours_mean
 
 
 @pytest.mark.parametrize("key", ["mndwi", "bsi", "turbidity"])
+@pytest.mark.long
 def test_every_view_can_be_shown_in_either_picture_and_in_the_large_one(result: Page, key: str) -> None:
     result.locator(f"{RIGHT} select").select_option(key)
     result.locator("#enlarge").click()
@@ -104,6 +105,7 @@ def test_pixels_are_read_and_zoomed_with_the_keyboard_and_announced(result: Page
     assert result.locator("#inspector").get_attribute("data-stage") == "done"  # the map did not hear the keys
 
 
+@pytest.mark.long
 def test_both_pictures_zoom_and_move_together_by_whole_steps(result: Page) -> None:
     result.locator("#composites [data-zoom='in']").click()
     result.locator("#composites [data-zoom='in']").click()

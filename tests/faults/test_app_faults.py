@@ -152,6 +152,7 @@ def test_a_stored_model_is_verified_carried_to_another_browser_deleted_and_loade
     shoot(other, "from-disk")
 
 
+@pytest.mark.long
 def test_a_damaged_archive_is_refused_and_names_the_file(
     wasm_browser: Browser, open_page: Open, half: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_row_27_truncated_pictures_are_refused_by_name_and_the_others_are_not_bl
     expect_opened(page)
 
 
+@pytest.mark.long
 def test_row_27_pictures_of_two_sizes_are_refused_with_both(page: Page) -> None:
     offer(page, ("rgb.png", GOOD), ("swir.png", png(Image.fromarray(PIXELS[:64]))))
     expect_refused(page, "128 x 128 px (rgb.png)", "128 x 64 px (swir.png)")
@@ -117,6 +118,7 @@ def test_row_27_rgba_is_converted_and_transparency_is_no_value(page: Page) -> No
     np.testing.assert_array_equal(pixels[16:], PIXELS[16:])
 
 
+@pytest.mark.long
 def test_row_27_sixteen_bits_are_converted(page: Page) -> None:
     wide = PIXELS.astype(np.uint16) * 257
     body = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in wide))

@@ -114,9 +114,15 @@ def test_34_files_that_are_gone_are_no_image(
     ("change", "said"),
     [
         (lambda stem, values: np.full_like(values, 9) if stem == "SCL" else values, "100 % cloud on"),
-        (lambda stem, values: np.zeros_like(values) if stem == "SCL" else values, "100 % without data on"),
+        pytest.param(
+            lambda stem, values: np.zeros_like(values) if stem == "SCL" else values,
+            "100 % without data on",
+            marks=pytest.mark.long,
+        ),
         (lambda stem, values: np.full_like(values, 65_100) if stem == "B08" else values, "values near 65,100"),
-        (lambda stem, values: np.zeros_like(values) if stem == "B11" else values, "no data"),
+        pytest.param(
+            lambda stem, values: np.zeros_like(values) if stem == "B11" else values, "no data", marks=pytest.mark.long
+        ),
     ],
     ids=["all cloud", "nodata in the classes", "values near 65,000", "nodata in a band"],
 )
@@ -159,11 +165,11 @@ def test_34_values_near_65000_in_a_part_are_masked_and_told(
     ("answer", "said", "asked"),
     [
         (trouble(500), "answered 500, 4 times in a row", 4),
-        (trouble(502), "answered 502, 4 times in a row", 4),
+        pytest.param(trouble(502), "answered 502, 4 times in a row", 4, marks=pytest.mark.long),
         (HTML, "answered a page of HTML where JSON was expected, 4 times in a row", 4),
-        (EMPTY, "answered nothing where JSON was expected, 4 times in a row", 4),
+        pytest.param(EMPTY, "answered nothing where JSON was expected, 4 times in a row", 4, marks=pytest.mark.long),
         (trouble(503, "900"), "asks to come back in 900 s", 1),
-        (Answer(status=403, body=b"no"), "answered 403", 1),
+        pytest.param(Answer(status=403, body=b"no"), "answered 403", 1, marks=pytest.mark.long),
         (Answer(headers={"Content-Type": "application/json"}, body=b'{"message": "x"}'), "STAC ItemCollection", 1),
     ],
     ids=["500", "502", "HTML", "nothing", "503 for long", "403", "other JSON"],
@@ -274,7 +280,14 @@ def test_35_where_earth_search_fails_the_second_catalogue_answers_and_is_named(
 # Row 36: a wrong clock, another zone
 
 
-@pytest.mark.parametrize(("zone", "years"), [("Pacific/Kiritimati", 10), ("Pacific/Pago_Pago", -9), ("UTC", 0)])
+@pytest.mark.parametrize(
+    ("zone", "years"),
+    [
+        ("Pacific/Kiritimati", 10),
+        pytest.param("Pacific/Pago_Pago", -9, marks=pytest.mark.long),
+        pytest.param("UTC", 0, marks=pytest.mark.long),
+    ],
+)
 def test_36_a_wrong_clock_or_zone_leaves_the_dates_as_they_are(  # noqa: PLR0917 - fixtures
     wasm_browser: Browser, site: Archive, region: dict, watch: Watch, zone: str, years: int
 ) -> None:
@@ -341,6 +354,7 @@ def test_a_host_of_files_that_is_busy_is_asked_again_and_one_that_is_down_is_tol
     assert len(site.band_requests) <= 4 * 7
 
 
+@pytest.mark.long
 def test_slow_files_are_waited_for_while_the_page_answers(
     wasm_browser: Browser, open_page: Open, site: Archive, region: dict
 ) -> None:
