@@ -55,7 +55,7 @@ def said(browser: Browser, open_bench: OpenBench, site: Server, device: str) -> 
     return tokens, logged
 
 
-@pytest.mark.parametrize("device", ["wasm", "webgpu"])
+@pytest.mark.parametrize("device", ["wasm", pytest.param("webgpu", marks=pytest.mark.long)])
 def test_the_changed_graph_gives_the_tokens_of_the_published_one(
     request: pytest.FixtureRequest, open_bench: OpenBench, site: Server, overlay: Path, device: str
 ) -> None:

@@ -101,6 +101,7 @@ def test_row_1_a_device_lost_in_the_middle_of_an_answer_changes_nothing_about_it
     assert said(answers) == expected
 
 
+@pytest.mark.long
 def test_row_2_a_device_lost_three_times_is_the_end_until_a_model_is_loaded(
     webgpu_browser: Browser, open_bench: Callable[[Browser], Page], site: Server, overlay: Path, watch: Watch
 ) -> None:
