@@ -60,9 +60,10 @@ class ReviewPanel:
         rows = element("review-words")
         if [row.textContent for row in rows.children] != words:
             fill("review-words", [_word(text) for text in words])
+        element("review-withdraw").disabled = not words
         waiting = self._waiting()
         element("review-next").disabled = not waiting
-        write("review-next-word", f"Next of {len(waiting)} not reviewed" if waiting else "No other waits")
+        write("review-next-word", f"Next of {len(waiting)} not reviewed" if waiting else "Nothing else to review")
 
     @property
     def _site(self) -> int:
