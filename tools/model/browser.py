@@ -29,6 +29,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 ENGINE: Final = """
 async () => {
+  // As js/boot.js does: without the first no worker may be started, without the second it has no gate to ask.
+  await import("/js/own_scripts.js");
+  await import("/js/outside.js");
   const engine = await import("/js/engine.js");
   const waiting = new Map();
   engine.start((json) => {
