@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.browser.archivist import Archivist
+from galamsey.browser.change import ChangePanel
 from galamsey.browser.exporter import ExportDialog
 from galamsey.browser.handlers import Handlers
 from galamsey.browser.history import HistoryDialog, HistoryHandlers, offer_bytes, read_file
@@ -235,6 +236,9 @@ class App:
             lambda finding_id: self._guard(self._open_finding(finding_id)),
             self.select_site,
         )
+        self._change = ChangePanel(
+            self, lambda finding_id: self._guard(self._open_finding(finding_id)), self._view.offer_file
+        )
         self._layers = LayersPanel(self._layers_changed, self.own)
         self._own_view = OwnView(OwnHandlers(change=self.change_own, run=self.analyse_own_chip, own=self.own))
         self._offline_view = OfflineView(self.own)
@@ -254,6 +258,21 @@ class App:
         return self.state.settings
 
     @property
+    def services(self) -> Services:
+        """What runs may use."""
+        return self._services
+
+    @property
+    def archivist(self) -> Archivist:
+        """Where findings are kept."""
+        return self._archivist
+
+    def new_run_id(self) -> int:
+        """Return a number that no run has."""
+        self._run_count += 1
+        return self._run_count
+
+    @property
     def chart(self) -> MapView | None:
         """The map, where there is one."""
         return self._map
@@ -266,6 +285,7 @@ class App:
         self._history.render(self.state)
         self._exporter.render(self.state)
         self._review.render(self.state)
+        self._change.render(self.state)
         self._layers.render(self.state)
         self._offline_view.render(at_work=self._is_at_work())
         self._privacy.render(self.state)
@@ -273,7 +293,13 @@ class App:
     def _is_at_work(self) -> bool:
         run = self.state.run
         running = run is not None and not run.stage.ended
-        return running or self._librarian.busy or self._regions.busy or self.state.model.stage in MODEL_UNDER_WAY
+        return (
+            running
+            or self._change.busy
+            or self._librarian.busy
+            or self._regions.busy
+            or self.state.model.stage in MODEL_UNDER_WAY
+        )
 
     def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, keep it, and let its unexpected end be seen."""
@@ -438,7 +464,7 @@ class App:
         for task in (self._run_task, self._survey_task):
             if task is not None:
                 task.cancel()
-        self._run_count += 1
+        run_id = self.new_run_id()
         if self._map is not None:
             self._map.clear_result()
             if self.state.own is not None and self.state.own.ring:
@@ -446,8 +472,8 @@ class App:
             if request.point is not None:
                 self._bring_into_view(request.point)
         self._archivist.show(open_id="")
-        self.dispatch(RunStarted(run_id=self._run_count, request=request, started=utc_now()))
-        self._run_task = self.own(self._run(self._run_count, request))
+        self.dispatch(RunStarted(run_id=run_id, request=request, started=utc_now()))
+        self._run_task = self.own(self._run(run_id, request))
 
     def _bring_into_view(self, point: Point) -> None:
         """Fly to a place whose chip would be too small to see, or out of sight."""
@@ -672,8 +698,7 @@ class App:
         for task in (self._run_task, self._survey_task):
             if task is not None:
                 task.cancel()
-        self._run_count += 1
-        run = reopen(finding, pixels, self._run_count)
+        run = reopen(finding, pixels, self.new_run_id())
         if self._map is not None:
             self._map.clear_result()
             if finding.point is not None:

@@ -44,8 +44,16 @@ class Chosen:
 class Chooser:
     """Keeps what is known of the days on offer while the best is sought."""
 
-    def __init__(self, days: tuple[Day, ...], point: Point, archive: Archive, tell: Callable[[Day], None]) -> None:
+    def __init__(
+        self,
+        days: tuple[Day, ...],
+        point: Point,
+        archive: Archive,
+        tell: Callable[[Day], None],
+        grid: Grid | None = None,
+    ) -> None:
         self.days = days
+        self._grid = grid
         self._point = point
         self._archive = archive
         self._tell = tell
@@ -80,7 +88,7 @@ class Chooser:
         day = next((day for day in self.days if day.when == when), None)
         if day is None:
             raise NoUsableImageError(f"the catalogue holds no image of {format_date(when)} here")
-        look = await look_at(day, self._point, self._archive)
+        look = await look_at(day, self._point, self._archive, self._grid)
         self._know(look.day)
         if (look.day.chip_cloud_percent or 0.0) > MAX_MEDIAN_CLOUD_PERCENT:
             raise NoUsableImageError(f"{describe(look.day)}, the date that you picked")
@@ -140,7 +148,7 @@ class Chooser:
 
     async def _look(self, day: Day, grid: Grid | None = None) -> Look | None:
         try:
-            look = await look_at(day, self._point, self._archive, grid)
+            look = await look_at(day, self._point, self._archive, grid or self._grid)
         except UnreachableError:
             raise
         except (RasterError, NoUsableImageError) as error:

@@ -71,6 +71,10 @@ class Request:
     """Days known from an earlier run at the same place; the catalogue is asked where there are none."""
     own: OwnChip | None = None
     """The chip of an own image; the catalogue then only stands for it, and the period means nothing."""
+    grid: Grid | None = None
+    """Cut the chip on this grid, so that its pixels lie on those of another date."""
+    describe: bool = True
+    """Ask for the description as well as for the boxes."""
 
     @property
     def place(self) -> Point:
@@ -224,27 +228,27 @@ async def analyse(request: Request, services: Services, report: Callable[[Step],
     pictures and the prose stand on their own. Cancelling the task ends the run at its next wait.
     """
     watch = Stopwatch(services.seconds, report)
-    report(ChipOutlined(grid=provisional_grid(request.place)))
+    report(ChipOutlined(grid=request.grid or provisional_grid(request.place)))
     days = request.offered or group_days(await _search(request, services))
     report(DaysOffered(days=days))
     watch.lap("search")
     composed = await _view(request, days, services, report, watch)
     report(composed)
     watch.lap("bands")
-    await ask_model(composed, request.sensitivity, services, watch, report)
+    await ask_model(composed, request, services, watch, report)
 
 
 async def ask_model(
     composed: ChipComposed,
-    sensitivity: Sensitivity,
+    request: Request,
     services: Services,
     watch: Stopwatch,
     report: Callable[[Step], None],
 ) -> None:
-    """Ask for the boxes, then for the description: the same for whatever the pictures were made from."""
+    """Ask for the boxes, then for the description if wanted: the same for whatever the pictures were made from."""
     await services.breathe()
     pictures = (composed.rgb, composed.swir)
-    questions = (detection(sensitivity.prompt), description())
+    questions = (detection(request.sensitivity.prompt), *((description(),) if request.describe else ()))
     async with aclosing(services.ask(pictures, questions)) as heard:
         async for one in heard:
             match one:
@@ -272,7 +276,7 @@ async def analyse_own(request: Request, read: ReadBands, services: Services, rep
     composed = ChipComposed(chip=pictures.chip, rgb=pictures.rgb, swir=pictures.swir, bytes_read=0, least_bytes=0)
     report(composed)
     watch.lap("bands")
-    await ask_model(composed, request.sensitivity, services, watch, report)
+    await ask_model(composed, request, services, watch, report)
 
 
 async def _search(request: Request, services: Services) -> Sequence[Scene]:
@@ -288,7 +292,11 @@ async def _view(
     request: Request, days: tuple[Day, ...], services: Services, report: Callable[[Step], None], watch: Stopwatch
 ) -> ChipComposed:
     """Choose a view and read it; a day whose bands turn out to be unusable makes room for the next best."""
-    chooser = Chooser(days, request.place, services, lambda _day: report(DaysOffered(days=chooser.days)))
+
+    def tell(_day: Day) -> None:
+        report(DaysOffered(days=chooser.days))
+
+    chooser = Chooser(days, request.place, services, tell, request.grid)
     if request.median:
         looks, reading = await chooser.median()
         _report_choice(looks, f"median of the {len(looks)} clearest dates of a season", chooser, report, reading)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from galamsey.prompts import DESCRIPTION
 from galamsey.refine import METHOD
+from galamsey.scenes import NO_END
 from galamsey.wording import provenance, verdict
 
 if TYPE_CHECKING:
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 def run_record(run: Run) -> dict[str, Any]:
     """Return a run as JSON-ready values.
 
-    Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``scene`` (id, acquired
-    UTC, clouds, the scenes it was joined from, the days of a median), ``chip`` (EPSG, 0 or less for a file without one;
-    origin in metres, size), ``boxes`` (xyxy, normalised, y down; None when the answer was unreadable), ``sites``
-    (outline in degrees, ``box_area_ha``, ``disturbed_ha`` with its polygons in metres, token score), ``box_area_ha``
-    (union), ``disturbed`` (hectares with their range and method), ``context``
-    (nearest features of own layers, by site), ``answer`` and ``prompts`` to the letter,
-    ``decision_margin`` (by how much the token that decided between boxes and none led, 0-1),
-    ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands, ``provenance``. What is not known
-    is None.
+    Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``period`` (days that
+    were asked for, ``until`` None for no end), ``scene`` (id, acquired UTC, clouds, the scenes it was joined from,
+    the days of a median), ``chip`` (EPSG, 0 or less for a file without one; origin in metres, size), ``boxes``
+    (xyxy, normalised, y down; None when the answer was unreadable), ``sites`` (outline in degrees, ``box_area_ha``,
+    ``disturbed_ha`` with its polygons in metres, token score), ``box_area_ha`` (union), ``disturbed`` (hectares
+    with their range and method), ``context`` (nearest features of own layers, by site), ``answer`` and ``prompts``
+    to the letter, ``decision_margin`` (by how much the token that decided between boxes and none led, 0-1),
+    ``description``, ``ms`` by stage, ``bytes_read`` and ``least_bytes`` of the bands, ``provenance``. What is not
+    known is None.
     """
     said = verdict(run)
     plan = run.model.plan if run.model else None
@@ -37,6 +38,10 @@ def run_record(run: Run) -> dict[str, Any]:
         "verdict": {"tone": said.tone, "line": said.line, "detail": said.detail},
         "backend": plan.device if plan else None,
         "model": run.model.model.id if run.model else None,
+        "period": {
+            "since": run.request.period.since.isoformat(),
+            "until": None if run.request.period.until == NO_END else run.request.period.until.isoformat(),
+        },
         "scene": _scene(run),
         "chip": None
         if run.grid is None

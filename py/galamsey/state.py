@@ -451,7 +451,7 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         case LedgerChanged(ledger=ledger):
             return replace(state, ledger=ledger)
         case LayersChanged(layers=layers):
-            return replace(state, layers=layers, run=state.run and _with_context(state.run, layers))
+            return replace(state, layers=layers, run=state.run and with_context(state.run, layers))
         case RunReopened(run=run):
             return replace(state, run=run, selected_site=None, notice="")
         case NoticeGiven(text=text):
@@ -464,8 +464,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         return state
     match event:
         case StepReported(step=step):
-            run = _advance(state.run, step, state.model)
-            return replace(state, run=_with_context(run, state.layers) if isinstance(step, SitesFound) else run)
+            run = advance(state.run, step, state.model)
+            return replace(state, run=with_context(run, state.layers) if isinstance(step, SitesFound) else run)
         case RunEnded():
             return _note_own(replace(state, run=replace(state.run, stage=Stage.DONE)))
         case RunFailed(kind=kind, problem=problem, cause=cause):
@@ -488,7 +488,7 @@ def _note_own(state: AppState) -> AppState:
     return replace(state, own=own.with_outcome(run.request.own.window, outcome))
 
 
-def _with_context(run: Run, layers: tuple[Layer, ...]) -> Run:
+def with_context(run: Run, layers: tuple[Layer, ...]) -> Run:
     """Say how far the sites are from the features of layers."""
     if run.found is None or run.grid is None or not run.grid.placed:
         return run
@@ -499,7 +499,8 @@ def _with_context(run: Run, layers: tuple[Layer, ...]) -> Run:
 _NEXT_STAGE: Final = {"search": Stage.CHOOSING}
 
 
-def _advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: C901, PLR0911 - one case for each step
+def advance(run: Run, step: Step, model: ModelState) -> Run:  # noqa: C901, PLR0911 - one case for each step
+    """Fold what a run reported into it."""
     match step:
         case ChipOutlined(grid=grid):
             return replace(run, grid=grid)

@@ -16,7 +16,7 @@ ORDER = (
     "sites", "doubt", "refine", "context", "protocol", "storage", "pipeline", "reviews", "ledger", "state", "links",
     "privacy", "ownwords", "wording_engine", "wording", "wording_storage", "wording_privacy", "wording_regions",
     "records", "offline", "findings", "backup", "wording_findings", "evidence", "sheet", "stac", "report", "bundle",
-    "training",
+    "series", "change", "wording_change", "change_record", "training",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

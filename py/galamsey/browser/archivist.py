@@ -117,6 +117,11 @@ class Archivist:
             raise FindingError("this finding is no longer kept")
         return self._findings[finding_id]
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All that are kept, also deleted ones, in no order."""
+        return tuple(self._findings.values())
+
     async def pixels(self, finding_id: str) -> str:
         """Return the pixels of a finding as they were written; empty for one without an image."""
         return str(await bridge.pixels(self._store, finding_id))

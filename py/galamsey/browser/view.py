@@ -35,7 +35,18 @@ if TYPE_CHECKING:
 RESTS: Final = ("line", "half", "full")
 """Heights of the sheet on narrow screens."""
 
-DIALOGS: Final = ("viewer", "settings", "model", "help", "own", "privacy", "regions", "history", "export-dialog")
+DIALOGS: Final = (
+    "viewer",
+    "settings",
+    "model",
+    "help",
+    "own",
+    "privacy",
+    "regions",
+    "history",
+    "export-dialog",
+    "years",
+)
 READY_STATUS: Final = "Click the map to look at a chip"
 
 
