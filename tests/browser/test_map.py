@@ -111,8 +111,7 @@ def test_enter_looks_at_the_cross_hair_which_only_the_keyboard_shows(page: Page)
     assert (lon, lat) == pytest.approx(OBUASI, abs=1e-3)
     before = page.evaluate("bridge.getView(chart).lon")
     page.keyboard.press("ArrowRight")
-    page.evaluate("chart.map.once('moveend').then(() => null)")
-    assert page.evaluate("bridge.getView(chart).lon") > before
+    page.wait_for_function("before => bridge.getView(chart).lon > before", arg=before)
     page.mouse.click(40, 400)
     expect(crosshair).to_be_hidden()
 
