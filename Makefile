@@ -45,7 +45,7 @@ test: setup $(VENV)/.installed-test ## install what the tests need, a browser in
 	@echo "JavaScript tests"
 	@node --test $(JS_TESTS)
 	@echo "Python, contract and browser tests"
-	@$(PY) -m pytest -n 2 --dist loadfile $(WHICH)
+	@$(PY) -m pytest -n 2 --dist worksteal $(WHICH)
 
 test-all: WHICH := -m ""
 test-all: test ## the long tests too
