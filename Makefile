@@ -97,7 +97,7 @@ audit: setup $(VENV)/.installed-audit ## ask npm and PyPI for known weaknesses o
 	@for file in requirements/*.txt; do $(VENV)/bin/pip-audit --disable-pip --no-deps -r $$file || exit 1; done
 
 fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times more than `make test` tries (CASES=30000 SEED=1)
-	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py -q
+	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_imports.py -q --timeout 3600
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
 
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON

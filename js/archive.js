@@ -120,7 +120,30 @@ async function openMember(archive, path, { local, packed, isPacked, ...expected 
   const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
   const body = archive.slice(start, start + packed).stream();
   const plain = isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
-  return plain.pipeThrough(check(path, expected));
+  return named(path, plain.pipeThrough(check(path, expected)));
+}
+
+/**
+ * @param {string} path
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
+ * @returns {ReadableStream<Uint8Array<ArrayBuffer>>} the same, which fails with BadFile where the decompressor fails in words of its own
+ */
+function named(path, stream) {
+  const reader = stream.getReader();
+  return new ReadableStream({
+    pull: async (controller) => {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        // The browser's own are of the file: it was moved, or may not be read any more.
+        const known = error instanceof DOMException || (error instanceof Error && error.name === "BadFile");
+        controller.error(known ? error : failure("BadFile", `${path}: damaged in the archive: it cannot be unpacked`));
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
 }
 
 /**

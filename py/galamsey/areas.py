@@ -12,11 +12,13 @@ import numpy as np
 import shapely
 
 from galamsey.errors import RegionError
-from galamsey.geo import Point, Window, is_utm, to_utm, utm_epsg
+from galamsey.geo import Point, Window, degrees_to_utm, is_utm, utm_epsg
+from galamsey.strict import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
     from galamsey.chips import RasterHeader
@@ -31,6 +33,10 @@ MARGIN_M: Final = 950.0
 
 FINE_DEG: Final = 0.02
 """Edges are bent at least this often on their way to UTM: what a straight edge then misses is less than a pixel."""
+
+
+MAX_CORNERS: Final = 100_000
+"""Of an outline with its edges bent: a few lines to and fro around the world would otherwise fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +70,8 @@ class Area:
     def in_utm(self, epsg: int) -> BaseGeometry:
         """Return its shape in the metres of a UTM zone."""
 
-        def project(lonlat: np.ndarray) -> np.ndarray:
-            return np.array([to_utm(Point(float(lon), float(lat)), epsg) for lon, lat in lonlat])
+        def project(lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+            return degrees_to_utm(lonlat, epsg)
 
         return shapely.make_valid(shapely.transform(shapely.segmentize(self.shape, FINE_DEG), project))
 
@@ -75,6 +81,8 @@ class Area:
 
 
 def _checked(shape: BaseGeometry) -> Area:
+    if not np.isfinite(shapely.get_coordinates(shape)).all():
+        raise RegionError("expected degrees, got a number that is too large")
     shape = shapely.make_valid(shapely.force_2d(shape))
     parts = [part for part in shapely.get_parts(shape) if part.geom_type in {"Polygon", "MultiPolygon"}]
     shape = shapely.union_all(parts)
@@ -88,6 +96,9 @@ def _checked(shape: BaseGeometry) -> Area:
         )
     if min(east - west, north - south) < MIN_EDGE_DEG:
         raise RegionError("expected an area, got one that is narrower than ten metres")
+    corners = int(shapely.get_num_coordinates(shape) + shape.length / FINE_DEG)
+    if corners > MAX_CORNERS:
+        raise RegionError(f"expected an outline of up to {MAX_CORNERS:,} corners, got one that takes {corners:,}")
     area = Area(shape=shape)
     if area.km2 > MAX_AREA_KM2:
         raise RegionError(f"expected at most {MAX_AREA_KM2:,.0f} km², got {area.km2:,.0f} km²: keep it in parts")
@@ -121,7 +132,7 @@ def read_ring(points: Iterable[Sequence[float]]) -> Area:
 def read_geojson(text: str) -> Area:
     """Read the polygons of a GeoJSON file as one area; points and lines in it are passed over. Raises RegionError."""
     try:
-        shapes = list(_polygons(json.loads(text)))
+        shapes = list(_polygons(read_json(text)))
     except RecursionError as error:
         raise RegionError("expected GeoJSON, got one that is nested too deeply") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, shapely.errors.ShapelyError) as error:

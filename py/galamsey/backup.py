@@ -8,8 +8,10 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Final
 
-from galamsey.errors import FindingError
+from galamsey.archives import Archive
+from galamsey.errors import ArchiveError, FindingError
 from galamsey.findings import MAX_PIXELS, MAX_RECORD, kept_grid, read_finding, read_pixels, write_finding
+from galamsey.strict import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,10 +49,10 @@ def write_backup(findings: Iterable[tuple[Finding, str]], made: str) -> bytes:
 def read_backup(data: bytes) -> list[tuple[Finding, str]]:
     """Return the findings of a backup with their pixels; raises FindingError unless every file of it is whole."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            hashes = _manifest(archive)
-            bodies = {name: _read(archive, name, sha256) for name, sha256 in hashes.items()}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        archive = Archive(data)
+        hashes = _manifest(archive)
+        bodies = {name: _read(archive, name, sha256) for name, sha256 in hashes.items()}
+    except ArchiveError as error:
         raise FindingError(f"expected a backup of findings, a zip archive made here: {error}") from error
     found = []
     for name, body in bodies.items():
@@ -66,13 +68,12 @@ def read_backup(data: bytes) -> list[tuple[Finding, str]]:
     return found
 
 
-def _manifest(archive: zipfile.ZipFile) -> dict[str, str]:
-    if MANIFEST not in archive.namelist():
+def _manifest(archive: Archive) -> dict[str, str]:
+    if MANIFEST not in archive.names:
         raise FindingError(f"expected a backup of findings, got an archive without {MANIFEST}")
-    text = _bounded(archive, MANIFEST, MAX_MANIFEST)
     try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        manifest = read_json(archive.read(MANIFEST, MAX_MANIFEST).decode())
+    except ValueError as error:
         raise FindingError(f"expected {MANIFEST} as JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise FindingError(f"expected {FORMAT} version {VERSION}")
@@ -84,22 +85,11 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, str]:
     return hashes
 
 
-def _read(archive: zipfile.ZipFile, name: str, sha256: str) -> str:
-    if name not in archive.namelist():
-        raise FindingError(f"{name[:80]} is missing from the backup")
-    body = _bounded(archive, name, MAX_PIXELS if name.startswith("pixels/") else MAX_RECORD)
+def _read(archive: Archive, name: str, sha256: str) -> str:
+    body = archive.read(name, MAX_PIXELS if name.startswith("pixels/") else MAX_RECORD)
     if hashlib.sha256(body).hexdigest() != sha256:
         raise FindingError(f"{name[:80]} is damaged: its hash is not the manifest's")
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise FindingError(f"{name[:80]} is no text") from error
-
-
-def _bounded(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """Read a member, however large it claims to be, up to a limit."""
-    with archive.open(name) as member:
-        body = member.read(limit + 1)
-    if len(body) > limit:
-        raise FindingError(f"expected {name[:80]} of up to {limit} bytes")
-    return body

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import struct
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
@@ -15,8 +14,10 @@ import numpy as np
 import shapely
 from shapely.geometry import mapping, shape
 
-from galamsey.errors import LayerError
+from galamsey.archives import Archive
+from galamsey.errors import ArchiveError, LayerError
 from galamsey.geo import degrees_to_utm, to_lonlat
+from galamsey.strict import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -115,8 +116,8 @@ def _named(properties: object) -> object:
 
 def _read_geojson(data: bytes) -> list[Feature]:
     try:
-        value = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        value = read_json(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise LayerError(f"expected GeoJSON: {error}") from error
     kind = value.get("type")
     items = value.get("features") if kind == "FeatureCollection" else [value]
@@ -178,25 +179,30 @@ def _corners(element: ET.Element) -> list[tuple[float, float]]:
 
 def _read_archive(data: bytes) -> list[Feature]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-                raise LayerError(f"expected an archive that unpacks to {MAX_BYTES // 1_000_000} MB at most")
-            names = archive.namelist()
-            kml = [name for name in names if name.lower().endswith(".kml")]
-            shp = [name for name in names if name.lower().endswith(".shp") and "__MACOSX" not in name]
-            if kml:
-                return _read_kml(archive.read(kml[0]))
-            if len(shp) != 1:
-                raise LayerError(f"expected a KML or one shapefile in the archive, got {len(shp)} shapefiles")
-            stem = shp[0][:-4]
-            parts = {n[len(stem) + 1 :].lower(): archive.read(n) for n in names if n.startswith(f"{stem}.")}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise LayerError(f"expected a zip archive: {error}") from error
+        archive = Archive(data)
+        if archive.listed_bytes > MAX_BYTES:
+            raise LayerError(f"expected an archive that unpacks to {MAX_BYTES // 1_000_000} MB at most")
+        kml = [name for name in archive.names if name.lower().endswith(".kml")]
+        shp = [name for name in archive.names if name.lower().endswith(".shp") and "__MACOSX" not in name]
+        if kml:
+            return _read_kml(archive.read(kml[0], MAX_BYTES))
+        if len(shp) != 1:
+            raise LayerError(f"expected a KML or one shapefile in the archive, got {len(shp)} shapefiles")
+        stem = shp[0][:-4]
+        parts = {
+            name[len(stem) + 1 :].lower(): archive.read(name, MAX_BYTES)
+            for name in archive.names
+            if name.startswith(f"{stem}.")
+        }
+    except ArchiveError as error:
+        raise LayerError(str(error)) from error
     return _read_shapefile(parts)
 
 
 def _read_shapefile(parts: dict[str, bytes]) -> list[Feature]:
     import shapefile  # noqa: PLC0415 - fetched only where a shapefile is opened
+
+    shapefile.VERBOSE = False  # it would log a line for each ring that turns the wrong way
 
     wkt = parts.get("prj", b"").decode("utf-8", "replace")
     if wkt and not wkt.lstrip().startswith("GEOGCS"):
@@ -209,10 +215,12 @@ def _read_shapefile(parts: dict[str, bytes]) -> list[Feature]:
             for index, one in enumerate(reader.iterShapes()):
                 if one.shapeType == shapefile.NULL:
                     continue
-                record = reader.record(index).as_dict() if "dbf" in files else {}
-                found += _usable(_named(record), shape(one.__geo_interface__))
+                record = reader.record(index) if "dbf" in files else None  # None too for one that is marked as deleted
+                properties = None if record is None else record.as_dict()
+                found += _usable(_named(properties), shape(one.__geo_interface__))
     except (
         shapefile.ShapefileException,
+        shapely.errors.ShapelyError,
         struct.error,
         ValueError,
         TypeError,

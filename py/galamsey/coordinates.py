@@ -27,6 +27,9 @@ MIN_EASTING_M, MAX_EASTING_M = 100_000, 999_999
 
 MAX_NORTHING_M: Final = 10_000_000
 
+MAX_LETTERS: Final = 120
+"""The patterns below try every way to divide a row of digits: a link with thousands of them would stop the page."""
+
 _NUMBER = r"[-+]?\d+(?:\.\d+)?"
 _DECIMAL = re.compile(rf"({_NUMBER})\s*°?\s*([NSEW])?[\s,;]+({_NUMBER})\s*°?\s*([NSEW])?")
 _ANGLE = (
@@ -49,13 +52,8 @@ def parse_coordinate(text: str) -> Point:
     reference names a square; its centre is returned. Raises CoordinateError that shows the notations read.
     """
     cleaned = " ".join(text.upper().replace("\u2212", "-").split())
-    for pattern, read in (
-        (_MGRS, _from_mgrs),
-        (_UTM, _from_utm),
-        (_DECIMAL, _from_decimal),
-        (_DMS_LETTERS_BEFORE, _from_dms_letters_before),
-        (_DMS_LETTERS_AFTER, _from_dms_letters_after),
-    ):
+    known = _PATTERNS if len(cleaned) <= MAX_LETTERS else ()
+    for pattern, read in known:
         match = pattern.fullmatch(cleaned)
         if match:
             return read(match)
@@ -154,3 +152,12 @@ def format_utm(point: Point) -> str:
     x, y = to_utm(point, epsg)
     band = BANDS[min(int((point.lat + 80) // 8), len(BANDS) - 1)]
     return f"{epsg % 100}{band} {x:.0f} {y:.0f}"
+
+
+_PATTERNS: Final = (
+    (_MGRS, _from_mgrs),
+    (_UTM, _from_utm),
+    (_DECIMAL, _from_decimal),
+    (_DMS_LETTERS_BEFORE, _from_dms_letters_before),
+    (_DMS_LETTERS_AFTER, _from_dms_letters_after),
+)

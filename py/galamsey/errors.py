@@ -5,6 +5,10 @@ class GalamseyError(Exception):
     """Base of every expected failure; its text is fit to be shown to the person at the page."""
 
 
+class ArchiveError(GalamseyError):
+    """A zip archive is damaged, or unpacks to more than it may."""
+
+
 class CoordinateError(GalamseyError):
     """A typed place could not be read as a coordinate, or lies where no Sentinel-2 grid is."""
 

@@ -6,20 +6,22 @@ import base64
 import binascii
 import io
 import json
+import math
 import re
-import zipfile
 from dataclasses import dataclass, replace
 from datetime import datetime
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from PIL import Image
 
+from galamsey.archives import Archive
 from galamsey.chips import BOA_OFFSET, CHIP_SIZE, Chip, OffsetRule
 from galamsey.composites import Composite
 from galamsey.context import Near
 from galamsey.detections import ParsedAnswer
-from galamsey.errors import FindingError
+from galamsey.errors import ArchiveError, FindingError
 from galamsey.geo import Grid, Point, PointXY, ring_lonlat, to_lonlat
 from galamsey.ledger import Entry
 from galamsey.pipeline import AnswerUnreadable, ChipComposed, Request, SceneChosen, SitesFound
@@ -30,6 +32,7 @@ from galamsey.reviews import Review, finding_status, merge_reviews, read_review
 from galamsey.scenes import BANDS, CATALOGUES, EARTH_SEARCH, PRACTICE, Scene
 from galamsey.sites import Site, box_corners
 from galamsey.state import EVERY_DATE, KeptWords, Run, Stage
+from galamsey.strict import read_json
 from galamsey.wording import place_title, provenance, verdict, when_and_cloud, why_this_image
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ MAX_BANDS_BYTES: Final = 8_000_000
 MAX_SITES: Final = 500
 """As many boxes as an answer may hold."""
 ID: Final = re.compile(r"[0-9a-f]{32}")
+BAND_ARRAYS: Final = ("dn", "valid", "obscured")
 OUTCOMES: Final = ("suspected", "clean", "unreadable", "no-image")
 
 
@@ -286,7 +290,7 @@ def read_pixels(text: str, grid: Grid) -> ChipComposed:
     if offset not in (0, BOA_OFFSET):
         raise FindingError(f"expected an offset of 0 or {BOA_OFFSET}, got {str(offset)[:20]!r}")
     unmeasured = value.get("unmeasured")
-    if not isinstance(unmeasured, list) or not set(unmeasured) <= set(BANDS):
+    if not isinstance(unmeasured, list) or not all(name in BANDS for name in unmeasured):
         raise FindingError(f"expected names of bands, got {str(unmeasured)[:80]!r}")
     chip = Chip(
         grid=grid,
@@ -322,27 +326,35 @@ def _read_png(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
         raise FindingError(f"expected a PNG picture: {error}") from error
 
 
-def _read_bands(data: bytes) -> tuple[NDArray[np.generic], NDArray[np.bool_], NDArray[np.bool_]]:
+def _read_bands(data: bytes) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(info.file_size for info in archive.infolist())
-            if size > MAX_BANDS_BYTES:
-                raise FindingError(f"expected bands of up to {MAX_BANDS_BYTES} bytes, got {size}")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            dn, valid, obscured = arrays["dn"], arrays["valid"], arrays["obscured"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, binascii.Error) as error:
+        archive = Archive(data)
+        dn, valid, obscured = (_array(archive.read(f"{name}.npy", MAX_BANDS_BYTES)) for name in BAND_ARRAYS)
+    except (ArchiveError, ValueError, SyntaxError, TypeError, TokenError, RecursionError) as error:
         raise FindingError(f"expected the bands of a chip: {error}") from error
     if dn.dtype.kind not in "uif" or valid.dtype != np.bool_ or obscured.dtype != np.bool_:
         raise FindingError(f"expected numbers and two masks, got {dn.dtype}, {valid.dtype} and {obscured.dtype}")
     return dn, valid, obscured
 
 
+def _array(body: bytes) -> NDArray[Any]:
+    """Read one array of numpy's format; its header may claim any size, so that is compared with what is there."""
+    stream = io.BytesIO(body)
+    if (version := np.lib.format.read_magic(stream)) != (1, 0):
+        raise ValueError(f"expected an array of format 1.0, got {version}")
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    start = stream.tell()
+    if dtype.hasobject or by_columns or math.prod(shape) * dtype.itemsize != len(body) - start:
+        raise ValueError(f"expected an array of numbers row by row, got {dtype} of shape {shape}")
+    return np.frombuffer(body, dtype, offset=start).reshape(shape).copy()
+
+
 def _object(text: str, limit: int, what: str) -> dict[str, Any]:
     if len(text) > limit:
         raise FindingError(f"expected {what} of up to {limit} characters, got {len(text)}")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = read_json(text)
+    except ValueError as error:
         raise FindingError(f"expected {what} as JSON, got {text[:40]!r}") from error
     if not isinstance(value, dict):
         raise FindingError(f"expected {what}, got {text[:40]!r}")

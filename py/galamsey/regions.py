@@ -25,7 +25,9 @@ from galamsey.scenes import (
     SceneQuery,
     footprint,
     matching_scenes,
+    parse_scene,
 )
+from galamsey.strict import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -265,7 +267,7 @@ def write_region(region: Region) -> str:
 def read_region(text: str) -> Region:
     """Read a record, of this browser or from a file. Raises RegionError saying what is wrong with it."""
     try:
-        value = _known(json.loads(text))
+        value = _known(read_json(text))
         source = value["catalogue"]
         region = Region(
             id=str(value["id"]),
@@ -274,14 +276,16 @@ def read_region(text: str) -> Region:
             catalogue_key=str(source["key"]),
             catalogue_name=str(source["name"]),
             base_url=str(source["url"]),
-            asset_keys=tuple((str(ours), str(theirs)) for ours, theirs in source["asset_keys"]),
+            asset_keys=_read_asset_keys(source["asset_keys"]),
             s3_region=str(source["s3_region"]),
             items=tuple(value["items"]),
             files=tuple(_read_file(file) for file in value["files"]),
             fetched=date.fromisoformat(value["fetched"]).isoformat(),
         )
+        for item in region.items:
+            parse_scene(item, region.base_url, region.catalogue)
         scenes = matching_scenes(region.items, _everything(region.area), region.base_url, region.catalogue)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CatalogueError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, CatalogueError) as error:
         raise RegionError(f"expected the record of a kept region, got one that cannot be read: {error}") from error
     listed = {file.url for file in region.files}
     if missing := [url for url in urls_of(scenes) if url not in listed]:
@@ -299,6 +303,13 @@ def _known(value: Json) -> Json:
 
 def _everything(area: Area) -> SceneQuery:
     return SceneQuery(outline=area.outline, period=Period(since=date.min, until=NO_END), max_cloud_percent=100.0)
+
+
+def _read_asset_keys(value: Iterable[Iterable[object]]) -> tuple[tuple[str, str], ...]:
+    asset_keys = tuple((str(ours), str(theirs)) for ours, theirs in value)
+    if tuple(ours for ours, _ in asset_keys) != (*BANDS, SCL):
+        raise ValueError(f"names of the bands {', '.join(ours for ours, _ in asset_keys)[:80]!r}")
+    return asset_keys
 
 
 def _read_file(value: Json) -> File:
@@ -322,7 +333,7 @@ def import_plan(record: str, pieces: str, new_id: str) -> tuple[Region, list[tup
     """
     region = replace(read_region(record), id=new_id)
     try:
-        listed = {(str(one["url"]), one["offset"], one["length"]): str(one["path"]) for one in json.loads(pieces)}
+        listed = {(str(one["url"]), one["offset"], one["length"]): str(one["path"]) for one in read_json(pieces)}
     except (ValueError, KeyError, TypeError) as error:
         raise RegionError(f"expected the list of the archive's pieces, got one that cannot be read: {error}") from error
     if not region.complete:

@@ -269,7 +269,9 @@ def parse_scene(item: Json, base_url: str, catalogue: Catalogue = EARTH_SEARCH) 
 
     Raises CatalogueError naming the item and what it lacks.
     """
-    name = str(item.get("id", "without an id"))
+    name = item.get("id")
+    if not isinstance(name, str):
+        raise CatalogueError(f"expected an item with an id, got {str(name)[:40]!r}")
     try:
         properties = item["properties"]
         assets = item["assets"]
@@ -279,6 +281,8 @@ def parse_scene(item: Json, base_url: str, catalogue: Catalogue = EARTH_SEARCH) 
             for key, asset_key in catalogue.asset_keys
         }
         cloud = float(properties["eo:cloud_cover"])
+        if not 0 <= cloud <= 100:  # noqa: PLR2004 - percent
+            raise ValueError(f"a cloud cover from 0 to 100, got {cloud:g}")  # noqa: TRY301 - as all that it lacks
     except (KeyError, TypeError, ValueError) as error:
         raise CatalogueError(f"item {name} lacks what a scene needs: {error}") from error
     if acquired.tzinfo is None:

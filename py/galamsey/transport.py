@@ -108,7 +108,7 @@ def read_json(reply: Reply) -> Any:  # noqa: ANN401 - any JSON
         raise PassingError("answered nothing where JSON was expected")
     try:
         return json.loads(reply.text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         what = "a page of HTML" if _is_html(reply) else repr(reply.text[:60])
         raise PassingError(f"answered {what} where JSON was expected") from error
 

@@ -100,7 +100,7 @@ test("a changed byte of a file is found by its checksum, stored or deflated", as
   const stored = await pack([{ path: "a", blob: new Blob(["abc"]) }]);
   await assert.rejects(contents(await damaged(stored, 31, 120)), { name: "BadFile", message: /^a: damaged/ });
   const [entry] = await unzip(await damaged(foreign("ZIP_DEFLATED"), 30 + "config.json".length + 3, 0));
-  await assert.rejects(read(entry));
+  await assert.rejects(read(entry), { name: "BadFile", message: /^config.json: damaged/ });
 });
 
 test("a list that promises more or fewer bytes than there are is found", async () => {

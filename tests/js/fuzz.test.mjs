@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deflateSync } from "node:zlib";
+import { deflateRawSync, deflateSync } from "node:zlib";
 
+import { unzip, zip } from "../../js/archive.js";
 import { inflate, jpegSize, unpackBits, unpackLzw, webpSize, zstdBound } from "../../js/bounded_decoders.js";
 import { checkTiff } from "../../js/tiff_check.js";
 
@@ -93,6 +94,42 @@ for (const [name, decode] of Object.entries(DECODERS)) {
     }
   });
 }
+
+/** An archive as kept regions and models travel in, with its second file deflated, as other programs write them. */
+async function archive() {
+  const members = ["region.json", "pieces/00000.bin"].map((path) => ({ path, blob: new Blob(["abc".repeat(300)]) }));
+  const stored = new Uint8Array(await (await zip(members, () => undefined, new AbortController().signal)).arrayBuffer());
+  const view = new DataView(stored.buffer);
+  const at = stored.length - 22 - 2 * 46 - members.reduce((sum, { path }) => sum + path.length, 0);
+  const second = at + 46 + "region.json".length;
+  const packed = deflateRawSync(Buffer.from("abc".repeat(300)));
+  const start = view.getUint32(second + 42, true) + 30 + "pieces/00000.bin".length;
+  stored.set(packed, start);
+  view.setUint16(second + 10, 8, true);
+  view.setUint32(second + 20, packed.length, true);
+  return stored;
+}
+
+test("any archive is files of the right bytes or is refused by name", async () => {
+  const whole = await archive();
+  const [read, refused] = [new Set(), new Set()];
+  for (let number = 0; number < CASES; number += 1) {
+    const pick = chance(SEED + number);
+    const bytes = number === 0 ? whole : mangle(pick(2) === 0 ? whole : whole.slice(0), pick);
+    try {
+      for (const entry of await unzip(new Blob([bytes]))) {
+        const body = await new Response(await entry.open()).arrayBuffer();
+        assert.equal(body.byteLength, entry.size, `case ${number}`);
+      }
+      read.add(number);
+    } catch (error) {
+      assert.equal(error.name, "BadFile", `case ${number}: ${error.stack}`);
+      refused.add(number);
+    }
+  }
+  assert.ok(read.has(0), "the archive itself is read");
+  assert.ok(Math.min(read.size, refused.size) > CASES / 20, `${read.size} of ${CASES} read: the cases say little`);
+});
 
 test("sizes are read from any bytes, or are none", () => {
   for (let number = 0; number < CASES; number += 1) {

@@ -40,6 +40,7 @@ def test_a_typed_box_is_west_south_east_north(text):
         ("-3, 5, 0, 8", "at most 10,000 km²"),
         ("600000, 690000, 610000, 700000", "metres"),
         ("-2, 6, -1.99999, 6.1", "narrower"),
+        ("-2, 6, 1" + "0" * 400 + ", 7", "too large"),
     ],
 )
 def test_a_box_that_cannot_be_used_says_what_was_expected(text, word):
@@ -81,6 +82,7 @@ def test_geojson_gives_its_polygons(value):
         '{"type": "Polygon", "coordinates": [[[0, 6], [1, null], [1, 7]]]}',
         '{"type": "Polygon", "coordinates": [[[NaN, 6], [1, 6], [1, 7], [NaN, 6]]]}',
         '{"type": "Polygon", "coordinates": [[[0, 6], [1, 6], [0, 6]]]}',
+        '{"type": "Polygon", "coordinates": [[[1e999, 6], [1, 6], [1, 7], [1e999, 6]]]}',
         '{"type": "__proto__"}',
         '{"type": "FeatureCollection", "features": [{"type":' * 60_000,
     ],
@@ -96,6 +98,13 @@ def test_a_drawn_ring_becomes_an_area_and_two_corners_do_not():
     assert not area.holds(Point(-1.99, 6.09))
     with pytest.raises(RegionError, match="three corners"):
         read_ring([[-2, 6], [-1.9, 6], [-2, 6]])
+
+
+def test_lines_to_and_fro_around_the_world_are_refused_before_their_edges_are_bent():
+    comb = [[-170 + 340 * (n % 4 in {1, 2}), -60 + n * 0.01] for n in range(2000)]
+    ring = [*comb, [-171, -60 + 20], [-171, -60], comb[0]]
+    with pytest.raises(RegionError, match=r"outline of up to 100,000 corners, got one that takes \d{2},\d{3},\d{3}"):
+        read_geojson(json.dumps({"type": "Polygon", "coordinates": [ring]}))
 
 
 def test_a_ring_that_crosses_itself_is_mended():

@@ -1,5 +1,6 @@
 import io
 import json
+import struct
 import zipfile
 
 import pytest
@@ -54,13 +55,22 @@ def zipped(**files):
     return packed.getvalue()
 
 
-def shapes(prj='GEOGCS["GCS_WGS_1984"]'):
+def shapes(prj='GEOGCS["GCS_WGS_1984"]', change=lambda _key, body: body):
     parts = {key: io.BytesIO() for key in ("shp", "shx", "dbf")}
     with shapefile.Writer(**parts) as writer:
         writer.field("NAME", "C")
         writer.poly([RESERVE])
         writer.record("Reserve")
-    return zipped(**{f"forest_{key}": body.getvalue() for key, body in parts.items()}, forest_prj=prj)
+    changed = {f"forest_{key}": change(key, body.getvalue()) for key, body in parts.items()}
+    return zipped(**changed, forest_prj=prj)
+
+
+FIRST_CORNER = 156
+"""Where it lies in the file of shapes: behind its header, the record's, the bounds, and the list of parts."""
+
+
+def with_number(place, value):
+    return lambda key, body: body[:place] + struct.pack("<d", value) + body[place + 8 :] if key == "shp" else body
 
 
 @pytest.mark.parametrize(
@@ -105,11 +115,20 @@ def test_inside_is_no_distance_and_far_away_is_no_context():
         (shapes(prj='PROJCS["Accra_Ghana_Grid"]'), "Accra_Ghana_Grid"),
         (zipped(a_kml=b" " * (MAX_BYTES + 1)), "unpacks"),
         (b"PK\x03\x04 nothing", "archive"),
+        (shapes()[:40] + b"\xff" * 8 + shapes()[48:], "damaged"),
+        (shapes(change=with_number(FIRST_CORNER, float("nan"))), "shapefile"),
     ],
 )
 def test_what_is_no_layer_is_refused_by_name(data, told):
     with pytest.raises(LayerError, match=told):
         read("layer", data)
+
+
+def test_a_shape_whose_record_is_marked_as_deleted_is_read_without_a_name():
+    def deleted(key, body):
+        return body[:65] + b"*" + body[66:] if key == "dbf" else body
+
+    assert [one.name for one in read("a.zip", shapes(change=deleted)).features] == [""]
 
 
 def test_a_layer_of_the_whole_world_is_measured_only_where_the_site_is():

@@ -176,6 +176,12 @@ def test_a_refusal_shows_what_came_but_not_all_of_it():
     assert "x" * 61 not in str(caught.value)
 
 
+def test_a_long_row_of_digits_is_refused_and_not_divided_in_every_way():
+    """Without a bound this would not end today."""
+    with pytest.raises(CoordinateError):
+        parse_coordinate("9" * 1_000_000 + "°")
+
+
 def test_every_example_in_the_refusal_can_be_read_and_names_the_same_place():
     places = [parse_coordinate(example) for example in EXAMPLES.split(" or ")]
 

@@ -1,5 +1,8 @@
 import asyncio
+import base64
+import io
 import json
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -138,6 +141,8 @@ def damaged(**changes):
         damaged(run__sites__0__box=[0, 0, 2, float("nan")]),
         damaged(run__scene={"id": "s"}),
         damaged(run__disturbed={"area_ha": "much"}),
+        damaged(run__bytes_read=float("nan")),
+        damaged(run__model="MARK").replace('"MARK"', "1e999"),
         damaged(run__description=["<img>"]),
     ],
 )
@@ -147,11 +152,48 @@ def test_what_is_no_finding_is_refused_by_name(text):
 
 
 @pytest.mark.parametrize(
-    "change", [{"bands": "AAAA"}, {"rgb": "not base64!"}, {"rgb": "AAAA"}, {"offset": 7}, {"unmeasured": ["x-ray"]}]
+    "change",
+    [
+        {"bands": "AAAA"},
+        {"rgb": "not base64!"},
+        {"rgb": "AAAA"},
+        {"offset": 7},
+        {"unmeasured": ["x-ray"]},
+        {"unmeasured": [[]]},
+    ],
 )
 def test_pixels_that_are_not_a_chips_are_refused(change):
     with pytest.raises(FindingError, match="expected"):
         reopen(FINDING, json.dumps({**json.loads(PIXELS), **change}), 1)
+
+
+def bands(change):
+    """The bands of the finding with the file of the values changed."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(json.loads(PIXELS)["bands"]))) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(name, change(body) if name == "dn.npy" else body)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.replace(b"128, 128", b"99999999"),
+        lambda body: body.replace(b"6, 128, 128", b"6, 12, 12 "),
+        lambda body: body.replace(b"'<u2'", b"'|O'  "[:5]),
+        lambda body: body.replace(b"False", b"True "),
+        lambda body: body.replace(b"{", b"("),
+        lambda body: body[:5],
+        lambda body: body[:6] + b"\x03" + body[7:],
+    ],
+)
+def test_bands_whose_header_claims_what_is_not_there_are_refused_without_room_for_it(change):
+    assert reopen(FINDING, json.dumps({**json.loads(PIXELS), "bands": bands(lambda body: body)}), 1).composed
+    with pytest.raises(FindingError, match="expected the bands of a chip"):
+        reopen(FINDING, json.dumps({**json.loads(PIXELS), "bands": bands(change)}), 1)
 
 
 def test_two_versions_of_a_finding_come_together_with_all_reviews():

@@ -138,6 +138,10 @@ def broken(change) -> str:
         broken(lambda value: value["files"][0]["pieces"].append([-1, 10, HASH])),
         broken(lambda value: value["files"][0]["pieces"].append([0, 10, "xyz"])),
         broken(lambda value: value["files"][0]["pieces"].append([0, True, HASH])),
+        broken(lambda value: value["files"][0].update(size=float("inf"))),
+        broken(lambda value: value["items"][0]["properties"].update(note=float("nan"))),
+        broken(lambda value: value["items"].append({"id": "b"})),
+        broken(lambda value: value["catalogue"].update(asset_keys=value["catalogue"]["asset_keys"][1:])),
         '{"a":' * 50_000,
     ],
 )

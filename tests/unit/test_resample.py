@@ -190,10 +190,20 @@ def test_other_projections_stay_off_the_map_with_a_way_out():
     assert "EPSG:2136" in layer.placement.problem
 
 
-@pytest.mark.parametrize("transform", [[0, 0, 1, 0, 0, 1], [float("nan")] * 6, [None] * 6, [10, 0, 9e9, 0, -10, 9e9]])
+@pytest.mark.parametrize("transform", [[0, 0, 1, 0, 0, 1], [float("nan")] * 6, [None] * 6])
 def test_a_position_that_makes_no_sense_is_left_out(transform):
     for epsg in (32630, 4326):
         assert not read_layers("k", "a.tif", header(10, 10, transform, epsg))[0].placement.placed
+
+
+@pytest.mark.parametrize("epsg", [32630, 32760, 3857, 4326])
+@pytest.mark.parametrize("far", [4e7, -9e9, 1e12, 1e300])
+def test_a_position_beyond_the_world_is_left_out_and_said(epsg, far):
+    """There the projection's series turn into nonsense, and some of it looks like a place in Ghana."""
+    for transform in ([10, 0, far, 0, -10, 670_000], [10, 0, 600_000, 0, -10, far], [far, 0, 0, 0, -far, 0]):
+        placement = read_layers("k", "a.tif", header(10, 10, transform, epsg))[0].placement
+        assert not placement.placed
+        assert "outside the world" in placement.problem
 
 
 def test_finished_pictures_are_not_stretched_again():

@@ -120,6 +120,9 @@ def test_an_item_that_lacks_something_is_refused_by_name(path, lack):
         {"datetime": "2023-06-28T07:24:41"},
         {"eo:cloud_cover": None},
         {"eo:cloud_cover": "cloudy"},
+        {"eo:cloud_cover": -1},
+        {"eo:cloud_cover": 101},
+        {"eo:cloud_cover": float("nan")},
         {"s2:processing_baseline": "five"},
     ],
 )
@@ -402,6 +405,12 @@ def test_a_day_is_written_as_officers_do():
 def test_a_catalogue_on_the_network_says_who_learns_what():
     for catalogue in CATALOGUES:
         assert bool(catalogue.discloses) is catalogue.url.startswith("https://")
+
+
+@pytest.mark.parametrize("identifier", [None, 7, {}])
+def test_an_item_without_an_id_is_refused(identifier):
+    with pytest.raises(CatalogueError, match="an item with an id"):
+        parse_scene({**item_with(), "id": identifier}, BASE)
 
 
 @pytest.mark.parametrize("links", [7, "next", {"rel": "next"}])

@@ -195,6 +195,7 @@ def test_a_refusal_says_its_status_and_reason():
         ("<!DOCTYPE html><p>", "", "a page of HTML"),
         ("", "application/json", "nothing"),
         (" \n", "", "nothing"),
+        ("[" * 100_000, "application/json", repr("[" * 60)),
         ('{"type": "Feat', "application/json", '\'{"type": "Feat\''),
     ],
 )
