@@ -112,6 +112,10 @@ HUB: Final = "https://huggingface.co"
 MAIN: Final = "main"
 
 
+THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1"})
+"""Asked over http too: nobody is on the way."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where models that do not come with the page are fetched."""
@@ -131,7 +135,15 @@ def read_source(address: str, revision: str) -> Source:
     """Read what the person typed; empty means the default. Raises SourceError."""
     address = address.strip() or HUB
     revision = revision.strip() or MAIN
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise SourceError(f"expected an address such as {HUB}, got {address[:80]!r}") from error
+    if parts.scheme == "http" and parts.hostname not in THIS_MACHINE:
+        raise SourceError(
+            f"expected an address with https, got {address[:80]!r}: this page may ask no host over http, where "
+            f"anyone on the way could read and change what comes"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise SourceError(f"expected an address such as {HUB}, got {address[:80]!r}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", revision) or ".." in revision:

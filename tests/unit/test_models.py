@@ -1,6 +1,7 @@
 import pytest
 
-from galamsey.models import DEMO, FULL, MODELS, SESSIONS
+from galamsey.errors import SourceError
+from galamsey.models import DEMO, FULL, HUB, MAIN, MODELS, SESSIONS, Source, read_source
 
 
 def test_loading_the_demo_model_reads_its_configuration_and_three_sessions():
@@ -47,3 +48,37 @@ def test_chips_are_never_enlarged_and_models_do_not_share_a_mutable_processor():
     for model in MODELS:
         assert model.processor["do_resize"] is False
     assert DEMO.processor is not FULL.processor
+
+
+@pytest.mark.parametrize(
+    ("address", "revision", "source"),
+    [
+        ("", "", Source(address=HUB, revision=MAIN)),
+        (" https://mirror.example.org/ ", "v1.2", Source(address="https://mirror.example.org", revision="v1.2")),
+        ("https://a.example/models/v9", "", Source(address="https://a.example/models/v9/", revision=MAIN)),
+        ("http://localhost:8000/m", "", Source(address="http://localhost:8000/m/", revision=MAIN)),
+        ("http://127.0.0.1:9000", "", Source(address="http://127.0.0.1:9000", revision=MAIN)),
+    ],
+)
+def test_a_source_is_a_hub_or_a_folder(address, revision, source):
+    assert read_source(address, revision) == source
+
+
+@pytest.mark.parametrize(
+    ("address", "revision", "told"),
+    [
+        ("http://mirror.example.org", "", "an address with https, got 'http://mirror.example.org'"),
+        ("HTTP://mirror.example.org/a/", "", "an address with https"),
+        ("http://localhost.example.org", "", "an address with https"),
+        ("ftp://mirror.example.org", "", "an address such as https"),
+        ("mirror", "", "an address such as https"),
+        ("https://", "", "an address such as https"),
+        ("https://[broken", "", "an address such as https"),
+        ("https://a.example/?token=1", "", "an address such as https"),
+        ("", "../main", "a branch, tag or commit"),
+        ("", "a b", "a branch, tag or commit"),
+    ],
+)
+def test_a_source_that_the_page_may_not_ask_is_refused_with_the_reason(address, revision, told):
+    with pytest.raises(SourceError, match=f"expected {told}"):
+        read_source(address, revision)
