@@ -416,6 +416,7 @@ def _read_run(value: object) -> Mapping[str, Any]:
             raise FindingError(f"expected a text as {key}")
     if not isinstance(value["ms"], dict) or not isinstance(value["prompts"], dict):
         raise FindingError("expected times and prompts")
+    _text(value["prompts"], "sensitivity")
     for ms in value["ms"].values():
         _number(ms, "a time in ms", 0, 1e12)
     try:

@@ -141,6 +141,7 @@ def damaged(**changes):
         damaged(run__sites__0__box=[0, 0, 2, float("nan")]),
         damaged(run__scene={"id": "s"}),
         damaged(run__disturbed={"area_ha": "much"}),
+        damaged(run__prompts={}),
         damaged(run__bytes_read=float("nan")),
         damaged(run__model="MARK").replace('"MARK"', "1e999"),
         damaged(run__description=["<img>"]),
