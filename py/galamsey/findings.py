@@ -416,7 +416,8 @@ def _read_run(value: object) -> Mapping[str, Any]:
             raise FindingError(f"expected a text as {key}")
     if not isinstance(value["ms"], dict) or not isinstance(value["prompts"], dict):
         raise FindingError("expected times and prompts")
-    _text(value["prompts"], "sensitivity")
+    for key in ("sensitivity", "boxes"):
+        _text(value["prompts"], key)
     for ms in value["ms"].values():
         _number(ms, "a time in ms", 0, 1e12)
     try:
@@ -499,6 +500,8 @@ def _margin(record: Mapping[str, Any]) -> float | None:
 
 
 def _sites(record: Mapping[str, Any], grid: Grid | None) -> tuple[Site, ...]:
+    if not isinstance(record["sites"], list) or (record["sites"] and grid is None):
+        raise FindingError(f"expected a list of sites on a chip, got {str(record['sites'])[:40]!r}")
     if grid is None:
         return ()
     if len(record["sites"]) > MAX_SITES:

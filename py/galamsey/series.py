@@ -175,8 +175,12 @@ def _asked_year(finding: Finding) -> int | None:
     period = finding.run.get("period")
     if not isinstance(period, dict) or not isinstance(period.get("until"), str):
         return None
-    year = int(period["until"][:4])
-    return year if period == {"since": dry_season(year).since.isoformat(), "until": period["until"]} else None
+    try:
+        year = int(period["until"][:4])
+        since = dry_season(year).since
+    except ValueError:  # a record that came from outside may say anything here
+        return None
+    return year if period == {"since": since.isoformat(), "until": period["until"]} else None
 
 
 async def run_season(

@@ -142,6 +142,8 @@ def damaged(**changes):
         damaged(run__scene={"id": "s"}),
         damaged(run__disturbed={"area_ha": "much"}),
         damaged(run__prompts={}),
+        damaged(run__chip=None),
+        damaged(run__chip=None, run__sites=-1),
         damaged(run__bytes_read=float("nan")),
         damaged(run__model="MARK").replace('"MARK"', "1e999"),
         damaged(run__description=["<img>"]),

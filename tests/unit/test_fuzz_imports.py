@@ -23,13 +23,16 @@ from galamsey.backup import MANIFEST, read_backup, write_backup
 from galamsey.bundle import FORMATS, sheets_of
 from galamsey.context import nearest, read_layer, to_geojson
 from galamsey.errors import CatalogueError, FindingError, LayerError, RegionError
-from galamsey.findings import entry_of, merge, read_finding, reopen, write_finding
+from galamsey.findings import entry_of, finding_of, merge, read_finding, reopen, write_finding
 from galamsey.geo import PointXY
 from galamsey.regions import import_plan, kept_scenes, offers, read_region, region_query, write_region
+from galamsey.reviews import Review
 from galamsey.scenes import CATALOGUES, EARTH_SEARCH, matching_scenes
+from galamsey.series import series_of
 from galamsey.stac import to_stac
+from galamsey.training import write_training
 from tests.unit.mangling import CASES, cases, mangle_bytes, mangle_json, mangle_text
-from tests.unit.test_findings import FINDING, KEPT, PIXELS
+from tests.unit.test_findings import FINDING, KEPT, PIXELS, failed_run
 from tests.unit.test_regions import ALWAYS, AREA, HASH, INSIDE, item, region
 
 if TYPE_CHECKING:
@@ -164,6 +167,9 @@ def test_any_outline_is_ground_on_earth_or_refused_by_name() -> None:
     assert read > CASES / 20, f"{read} of {CASES} read: the cases say little"
 
 
+IMAGELESS = finding_of(failed_run("NoUsableImageError"), "d" * 32, KEPT)
+
+
 def use(finding: Finding, pixels: str) -> None:
     """Do with a finding what the page does with one that is kept."""
     assert entry_of(finding).id == finding.id
@@ -175,13 +181,20 @@ def use(finding: Finding, pixels: str) -> None:
     for _, write in FORMATS.values():
         write([finding])
     json.loads(to_stac(finding, {}), parse_constant=pytest.fail)
+    assert len(series_of(finding, [FINDING, finding], 2025).columns) < 200
+    assert len(series_of(FINDING, [replace(finding, id="e" * 32)], 2025).columns) < 200
+    reviews = tuple(
+        Review(id=f"r{site}", at=KEPT, reviewer="Ama", site=site, decision="confirm") for site in finding.sites
+    )
+    if pixels and finding.sites:
+        assert write_training([(replace(finding, reviews=reviews), pixels)])
 
 
 def test_any_record_of_a_finding_can_be_used_or_is_refused_by_name() -> None:
-    record = json.loads(write_finding(FINDING))
+    records = [json.loads(write_finding(one)) for one in (FINDING, IMAGELESS)]
     read = 0
     for chance in cases("finding"):
-        changed = record
+        changed = chance.choice(records)
         for _ in range(chance.randint(1, 2)):
             changed = mangle_json(chance, changed)
         try:

@@ -78,6 +78,13 @@ def test_a_season_is_written_as_people_do():
     assert Season(year=2010).name == "2009\u201310"
 
 
+@pytest.mark.parametrize("until", ["abcd-03-31", "", "0001-03-31", "9999-12-31"])
+def test_a_period_that_is_none_in_a_record_from_outside_belongs_to_no_season(until):
+    found = nothing(2021, 1)
+    odd = replace(found, run={**found.run, "period": {"since": "2020-11-01", "until": until}})
+    assert all(moment is None for _, moment in series_of(odd, [], 2025).columns)
+
+
 def test_a_season_is_asked_for_boxes_only_on_the_same_grid():
     world = World(scenes=[scene_of("s1")])
     run = look(world=world)
