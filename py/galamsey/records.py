@@ -56,7 +56,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "prompts": {
             "sensitivity": run.request.sensitivity.key,
             "boxes": run.request.sensitivity.prompt,
-            "description": DESCRIPTION,
+            "description": DESCRIPTION if run.request.describe else None,
         },
         "description": run.description or None,
         "ms": dict(run.timings_ms),

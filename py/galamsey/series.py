@@ -117,6 +117,23 @@ def last_year(today: date) -> int:
     return today.year + (today >= dry_season(today.year + 1).since)
 
 
+def chosen_pair(series: Series, pair: tuple[str, str], side: int, finding_id: str) -> tuple[str, str]:
+    """Return the two dates to compare, earlier one first, once a date was chosen for one side.
+
+    Two in the wrong order change places; where both would be the same date, the other side moves to its neighbour.
+    Empty while there are not two dates.
+    """
+    order = [moment.finding_id for moment in series.moments]
+    if len(order) < 2:  # noqa: PLR2004 - a comparison
+        return "", ""
+    chosen = order.index(finding_id)
+    other = order.index(pair[1 - side]) if pair[1 - side] in order else chosen
+    if other == chosen:
+        step = 1 if side == 0 else -1
+        other = chosen + (step if 0 <= chosen + step < len(order) else -step)
+    return order[min(chosen, other)], order[max(chosen, other)]
+
+
 def same_ground(finding: Finding, other: Finding) -> bool:
     """Say whether two findings can be compared: the same grid, model and sensitivity, and no file of the person's."""
     one, two = finding.run, other.run

@@ -52,8 +52,13 @@ def season_figure(moment: Moment | None) -> str:
     return {"clean": "0", "unreadable": "?", "no-image": "no image"}[moment.outcome]
 
 
-def season_label(season: Season, moment: Moment | None) -> str:
-    """Describe a season for a screen reader and a tooltip."""
+def season_label(season: Season, moment: Moment | None, side: str = "") -> str:
+    """Describe a season for a screen reader and a tooltip; ``side`` of the comparison is ``before`` or ``after``."""
+    compared = {"before": "; the earlier date", "after": "; the later date"}.get(side, "")
+    return f"{_season_words(season, moment)}{compared}"
+
+
+def _season_words(season: Season, moment: Moment | None) -> str:
     name = f"Dry season {season.name}"
     if moment is None:
         return f"{name}: not looked at yet"
@@ -86,6 +91,13 @@ def series_line(series: Series, *, catalogue: Catalogue, working: Season | None,
         return "Every dry season was looked at."
     learns = f" {catalogue.discloses}." if catalogue.discloses else " Nothing leaves this device."
     return f"{missing} dry season{'' if missing == 1 else 's'} not looked at yet, in {catalogue.name}.{learns}"
+
+
+def series_problem(problem: str) -> str:
+    """Say why looking at the seasons stopped; empty where it did not."""
+    return (
+        problem and f"{problem[:1].upper()}{problem[1:].rstrip('.')}. What was found is kept: look at the others again."
+    )
 
 
 def change_line(comparison: Comparison) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import pyogrio
 import pytest
+import shapely
 
 from galamsey.change import compare
+from galamsey.change_record import change_record
 from galamsey.errors import EngineError, NoSceneError, NoUsableImageError
 from galamsey.findings import finding_of, read_finding, write_finding
 from galamsey.scenes import EARTH_SEARCH, PRACTICE, dry_season
 from galamsey.series import (
     Season,
+    chosen_pair,
     last_year,
     run_season,
     same_ground,
@@ -32,6 +37,7 @@ from galamsey.wording_change import (
     season_label,
     season_state,
     series_line,
+    series_problem,
 )
 from tests.unit.builders import BOXES, CHIP_GRID, READY_MODEL, REQUEST, World, scene_of
 from tests.unit.test_change import dated, kinds, refined
@@ -189,6 +195,30 @@ def test_the_date_before_is_suggested_or_the_one_after():
     assert series_of(shown, [], 2025).suggested(shown.id) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("pair", "side", "chosen", "expected"),
+    [
+        ((0, 2), 0, 1, (1, 2)),  # another earlier date
+        ((0, 1), 1, 2, (0, 2)),  # another later date
+        ((1, 2), 1, 0, (0, 1)),  # in the wrong order
+        ((0, 1), 0, 1, (1, 2)),  # the same: the later one moves on
+        ((1, 2), 0, 2, (1, 2)),  # at the end it moves back
+        ((1, 2), 1, 1, (0, 1)),
+        ((0, 1), 1, 0, (0, 1)),
+    ],
+)
+def test_two_different_dates_in_their_order_are_compared(pair, side, chosen, expected):
+    others = [at(finding(number), day) for number, day in enumerate(["2016-01-03", "2021-01-11"], start=2)]
+    series = series_of(finding(), others, 2025)
+    ids = [moment.finding_id for moment in series.moments]
+    assert chosen_pair(series, (ids[pair[0]], ids[pair[1]]), side, ids[chosen]) == tuple(ids[at] for at in expected)
+
+
+def test_one_date_alone_is_compared_with_nothing():
+    shown = finding()
+    assert chosen_pair(series_of(shown, [], 2025), ("", ""), 1, shown.id) == ("", "")
+
+
 def test_a_season_says_what_it_knows_and_no_more():
     series = series_of(finding(), [nothing(2016, 2)], 2025)
     (first, none), (second, unknown) = series.columns[:2]
@@ -199,6 +229,11 @@ def test_a_season_says_what_it_knows_and_no_more():
     assert season_label(first, none).startswith("Dry season 2015\u201316: No usable image: 100 % cloud")
     assert "nothing about mining" in season_label(first, none)
     assert season_figure(none) == "no image"
+    assert season_label(second, unknown, "before").endswith("; the earlier date")
+    assert series_problem("") == ""
+    assert series_problem("the host did not answer.") == (
+        "The host did not answer. What was found is kept: look at the others again."
+    )
     assert season_label(series.columns[-1][0], known).startswith(
         "Dry season 2024\u201325, image of 1 Jan 2025: 2 suspected mining sites, "
     )
@@ -254,3 +289,25 @@ def test_hidden_ground_is_said_and_is_neither_new_nor_gone():
 
 def test_boxes_are_what_the_model_said():
     assert BOXES.count("bbox") == len(look().sites)
+
+
+def test_the_saved_comparison_opens_in_another_program(tmp_path):
+    earlier, shown = at(finding(2), "2016-01-03"), finding()
+    series = series_of(shown, [earlier], 2025)
+    before = dated((0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.7, 0.7))
+    after = dated((0.11, 0.1, 0.31, 0.3), (0.8, 0.1, 0.9, 0.2))
+    record = change_record(compare(before, after), (earlier, shown), series)
+    path = tmp_path / "change.geojson"
+    path.write_text(json.dumps(record))
+    meta, _, shapes, fields = pyogrio.raw.read(path)
+    rows = dict(zip(meta["fields"], fields, strict=True))
+    assert list(rows["change"]) == ["new", "persistent", "gone"]
+    assert all(shapely.from_wkb(shape).exterior.is_ccw for shape in shapes)
+    assert [str(day)[:10] for day in rows["before"]] == ["2016-01-03"] * 3
+    assert record["result"] == change_line(compare(before, after))
+    assert record["seasons"][1] == {
+        "season": "2016\u201317", "finding": None, "acquired": None, "outcome": None, "result": None, "sites": None,
+        "box_area_ha": None, "disturbed_ha": None,
+    }  # fmt: skip
+    assert record["seasons"][0]["outcome"] == "suspected"
+    assert [one["model"] for one in record["dates"]] == [shown.run["model"]] * 2

@@ -97,7 +97,7 @@ class SeriesJob:
                 await self._look(request, self.working)
         except GalamseyError as error:
             self._waiting.clear()
-            self.problem = f"{str(error)[:1].upper()}{str(error)[1:]}".rstrip(".")
+            self.problem = str(error)
         self.working = None
         self._changed()
 
