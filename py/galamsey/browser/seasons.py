@@ -48,9 +48,10 @@ def _row(season: Season, moment: Moment | None, side: str, tallest_ha: float, *,
     button = row.firstElementChild
     button.dataset.year, button.dataset.side = str(season.year), side
     button.dataset.state = season_state(moment, working=working)
-    button.ariaLabel = button.title = season_label(season, moment, side)
+    button.title = season_label(season, moment, side)
     set_text(part(row, "figure"), season_figure(moment))
     set_text(part(row, "name"), season.name)
+    set_text(part(row, "words"), f" {button.title}")  # what is in sight stays the beginning of the button's name
     if moment is not None and moment.usable:
         button.style.setProperty("--bar", f"{moment.height_ha / tallest_ha:.4f}")
         if moment.disturbed_ha is not None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from galamsey.browser.canvas import draw
 from galamsey.browser.page import clone, element, fill, listen, on_click_within, part, set_text, show, write
-from galamsey.wording_change import KIND_NAMES, change_label, change_line, change_notes, change_words
+from galamsey.wording import site_place
+from galamsey.wording_change import KIND_NAMES, change_line, change_notes, change_words
 
 if TYPE_CHECKING:
     from galamsey.change import Change, Comparison
@@ -66,10 +67,10 @@ def _row(change: Change, *, selected: bool) -> Any:  # noqa: ANN401 - a DOM elem
     button.dataset.change = str(change.number)
     button.dataset.kind = change.kind
     button.ariaPressed = str(selected).lower()
-    button.ariaLabel = f"{change.number}: {change_label(change)}"
     set_text(part(row, "number"), str(change.number))
     set_text(part(row, "kind-name"), KIND_NAMES[change.kind])
     set_text(part(row, "area"), change_words(change))
+    set_text(part(row, "words"), f", at {site_place(change.site)}")
     return row
 
 
