@@ -93,6 +93,13 @@ def series_line(series: Series, *, catalogue: Catalogue, working: Season | None,
     return f"{missing} dry season{'' if missing == 1 else 's'} not looked at yet, in {catalogue.name}.{learns}"
 
 
+def other_model(asked: str, loaded: str) -> str:
+    """Say that another model is loaded than the one whose findings are compared."""
+    return (
+        f"this finding is by {asked}, and {loaded} is loaded: load that model, or run again with this one and compare"
+    )
+
+
 def series_problem(problem: str) -> str:
     """Say why looking at the seasons stopped; empty where it did not."""
     return (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
+
+from galamsey.backup import read_backup, write_backup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,3 +138,26 @@ def test_a_season_that_cannot_be_asked_for_is_told_and_nothing_is_lost(wasm_brow
     expect(season(page, 2021)).to_have_attribute("data-state", "suspected", timeout=RUN_MS)
     expect(page.locator("#series-problem")).to_be_hidden()
     expect(page.locator("#change-line")).to_contain_text("Suspected sites:")
+
+
+def test_another_model_than_the_finding_s_is_not_asked_for_its_years(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    page = open_page(wasm_browser, "")
+    look(page)
+    page.locator("#open-history").click()
+    with page.expect_download() as download:
+        page.locator("#history-backup").click()
+    ((finding, pixels),) = read_backup(Path(download.value.path()).read_bytes())
+    other = replace(finding, id="f" * 32, run={**finding.run, "model": "someone/else"})
+    path = tmp_path / "backup.zip"
+    path.write_bytes(write_backup([(other, pixels)], finding.kept))
+    page.locator("#history-input").set_input_files(path)
+    expect(page.locator(".history-row")).to_have_count(2)
+    page.locator(f".history-row[data-id='{other.id}'] [data-open]").click()
+    page.locator("#compare:not([disabled])").wait_for()
+    page.locator("body").press("c")
+    expect(page.locator("#change-pair")).to_be_hidden()  # the other finding of this ground is by another model
+    season(page, 2021).click()
+    expect(page.locator("#series-problem")).to_contain_text("This finding is by someone/else", timeout=RUN_MS)
+    expect(season(page, 2021)).to_have_attribute("data-state", "waiting")

@@ -149,9 +149,16 @@ class ChangePanel:
         run = reopen(self._finding, "", 0)
         return replace(run.request, catalogue=self._catalogue, grid=run.grid)
 
+    @property
+    def _model_id(self) -> str:
+        """The model that found it; where there was no image, the loaded one."""
+        found = self._finding is not None and self._finding.outcome != "no-image"
+        told = self._finding.run["model"] if self._finding and found else None
+        return str(told or self._host.state.model.model.id)
+
     def _look_at_all(self) -> None:
         if self._series is not None:
-            self._job.start(self._request, self._series.missing)
+            self._job.start(self._request, self._series.missing, self._model_id)
 
     def _season_pressed(self, year: int) -> None:
         """Look at a season; take one that was looked at for the comparison."""
@@ -160,7 +167,7 @@ class ChangePanel:
             return
         season, moment = next(column for column in series.columns if column[0].year == year)
         if moment is None or not moment.usable:
-            self._job.start(self._request, [season])
+            self._job.start(self._request, [season], self._model_id)
             return
         earlier = [one.finding_id for one in series.moments if one.day < moment.day]
         self._choose(1 if self._chosen[0] in earlier else 0, moment.finding_id)

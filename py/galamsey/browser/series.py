@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from galamsey.errors import GalamseyError
+from galamsey.errors import EngineError, GalamseyError
 from galamsey.series import Season, run_season, season_requests
 from galamsey.state import utc_now, with_context
+from galamsey.wording_change import other_model
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,6 +56,7 @@ class SeriesJob:
         self._changed = changed
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[Season] = []
+        self._model_id = ""
         self.grid: Grid | None = None
         """Of the place that is or was looked at."""
         self.working: Season | None = None
@@ -71,11 +73,15 @@ class SeriesJob:
         """How many seasons wait."""
         return len(self._waiting)
 
-    def start(self, request: Request, seasons: Sequence[Season]) -> None:
-        """Look at these seasons, too if it is the same place; another place's are given up."""
+    def start(self, request: Request, seasons: Sequence[Season], model_id: str) -> None:
+        """Look at these seasons, too if it is the same place; another place's are given up.
+
+        Only the model of this id is asked: what another one says cannot be compared.
+        """
         if self.grid != request.grid:
             self.stop()
         self.grid = request.grid
+        self._model_id = model_id
         self._waiting += [season for season in seasons if season not in (*self._waiting, self.working)]
         self.problem = ""
         if not self.busy:
@@ -103,6 +109,8 @@ class SeriesJob:
 
     async def _look(self, request: Request, season: Season) -> None:
         host = self._host
+        if (loaded := host.state.model.model).id != self._model_id:
+            raise EngineError("OtherModel", other_model(self._model_id, loaded.id))
         (asked,) = season_requests(request, [season])
         run = await run_season(asked, host.services, host.new_run_id(), lambda: host.state.model, utc_now())
         await host.archivist.keep(with_context(run, host.state.layers))
