@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from galamsey.context import Layer
     from galamsey.dates import Day
     from galamsey.drafts import Question
+    from galamsey.ledger import Ledger
     from galamsey.models import Model
     from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
@@ -217,7 +218,7 @@ class App:
                 open_regions=self._regions.open,
             ),
         )
-        self._archivist = Archivist(change=lambda ledger: self.dispatch(LedgerChanged(ledger=ledger)))
+        self._archivist = Archivist(change=self._ledger_changed)
         self._history = HistoryDialog(
             HistoryHandlers(
                 filter=lambda wanted: self._archivist.show(filter=wanted, message=""),
@@ -660,6 +661,12 @@ class App:
         self._keep(run_id)
         self.survey_days()
 
+    def _ledger_changed(self, ledger: Ledger) -> None:
+        before = self.state.ledger.open_reviews
+        self.dispatch(LedgerChanged(ledger=ledger))
+        if ledger.open_reviews != before:
+            self._show_sites()
+
     def _layers_changed(self, layers: tuple[Layer, ...]) -> None:
         self.dispatch(LayersChanged(layers=layers))
         if self._map is not None:
@@ -751,13 +758,21 @@ class App:
         if run.found is not None and run.found.refined is not None and run.grid is not None and run.grid.placed:
             self._map.show_disturbed([rings_lonlat(one, run.grid) for one in run.found.refined.sites])
         if isinstance(step, SitesFound) or run.sites:
-            self._map.show_sites(
-                [
-                    {"number": site.number, "ring": list(site.ring), "label": site.label, "change": "new"}
-                    for site in run.sites
-                    if site.ring
-                ],
-            )
+            self._show_sites()
+
+    def _show_sites(self) -> None:
+        """Outline on the map what the model found and what reviewers drew."""
+        if self._map is None or self.state.run is None:
+            return
+        drawn = self.state.drawn
+        found = [(site, "new") for site in self.state.run.sites] + [(one.site, "drawn") for one in drawn]
+        self._map.show_sites(
+            [
+                {"number": site.number, "ring": list(site.ring), "label": site.label, "change": change}
+                for site, change in found
+                if site.ring
+            ],
+        )
 
     def _note_loss(self, error: EngineError) -> None:
         """Show that the engine gave its model up; every other failure leaves it able to load the model by itself."""

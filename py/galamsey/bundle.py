@@ -9,7 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Final
 
 from galamsey.evidence import HONESTY, to_csv, to_geojson, to_gpx, to_kml
-from galamsey.findings import kept_grid, kept_refined, kept_sites, read_pixels, write_finding
+from galamsey.findings import kept_drawn, kept_grid, kept_refined, kept_sites, read_pixels, write_finding
 from galamsey.refine import METHOD
 from galamsey.sheet import draw_sheet
 from galamsey.stac import to_stac
@@ -32,10 +32,10 @@ README: Final = f"""Suspected mining in Sentinel-2 imagery
 {METHOD}
 
 report.pdf            the findings, printable
-sites.geojson         chips, boxes and disturbed ground, WGS 84
+sites.geojson         chips, boxes (the model's and reviewers') and disturbed ground, WGS 84
 sites.kml             the same for Google Earth
 sites.gpx             a waypoint for each suspected site
-sites.csv             a table, one line for each suspected site
+sites.csv             a table, one line for each box of a suspected site
 findings/ID/          both pictures, the record, a STAC item
 SHA256SUMS            check with: sha256sum --check SHA256SUMS
 """
@@ -55,8 +55,11 @@ def sheets_of(finding: Finding, pixels: str) -> list[bytes]:
     if grid is None or not pixels:
         return []
     composed = read_pixels(pixels, grid)
-    sites, refined = kept_sites(finding), kept_refined(finding)
-    return [draw_sheet(finding, picture, grid, sites, refined) for picture in (composed.rgb, composed.swir)]
+    sites, refined, drawn = kept_sites(finding), kept_refined(finding), kept_drawn(finding)
+    return [
+        draw_sheet(finding, picture, grid, sites=sites, refined=refined, drawn=drawn)
+        for picture in (composed.rgb, composed.swir)
+    ]
 
 
 def sha256_of(files: Mapping[str, bytes]) -> dict[str, str]:

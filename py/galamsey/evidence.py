@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from galamsey.context import near_words
-from galamsey.findings import kept_context, kept_grid, kept_refined, kept_sites
+from galamsey.findings import kept_context, kept_drawn, kept_grid, kept_refined, kept_sites
 from galamsey.geo import Point, ring_lonlat
 from galamsey.refine import METHOD, rings_lonlat
 from galamsey.reviews import latest, site_status
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from galamsey.findings import Finding
+    from galamsey.refine import Disturbed
+    from galamsey.sites import Site
 
 KML: Final = "http://www.opengis.net/kml/2.2"
 GPX: Final = "http://www.topografix.com/GPX/1/1"
+KML_COLOURS: Final = {"suspected": "ffc61ff2", "drawn": "ffffe60f"}
+"""Alpha, blue, green, red: magenta for the model's boxes, as on the page; cyan for reviewers'."""
 CREATOR: Final = "Galamsey (suspected mining in Sentinel-2 imagery)"
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -33,10 +37,16 @@ HONESTY: Final = (
 )
 
 
+MODEL_BOX: Final = "suspected site, box"
+DRAWN_BOX: Final = "suspected site, reviewer's box"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """One suspected site, ready to be written in any format."""
+    """One outline of a suspected site, the model's or a reviewer's, ready to be written in any format."""
 
+    kind: str
+    """``MODEL_BOX`` or ``DRAWN_BOX``."""
     facts: dict[str, Any]
     """JSON-ready; the keys are the columns of the table."""
     ring: tuple[Point, ...]
@@ -45,40 +55,68 @@ class Evidence:
     """GeoJSON coordinates of a MultiPolygon."""
     centre: Point | None
 
+    @property
+    def title(self) -> str:
+        """Return its name, which says who drew it."""
+        number, by = self.facts["site"], self.facts["drawn_by"]
+        return f"Suspected site {number}, drawn by {by}" if self.kind == DRAWN_BOX else f"Suspected site {number}"
+
 
 def evidence_of(finding: Finding) -> tuple[Evidence, ...]:
-    """Return the suspected sites of a finding."""
-    grid, refined = kept_grid(finding), kept_refined(finding)
+    """Return the suspected sites of a finding: the model's boxes, then those that reviewers drew."""
+    refined = kept_refined(finding)
     parts = {} if refined is None else {part.number: part for part in refined.sites}
-    found = []
     context = kept_context(finding)
+    found = []
     for index, site in enumerate(kept_sites(finding)):
-        part = parts.get(site.number)
-        words = latest(finding.reviews, site.number).values()
-        facts = {
-            "finding": finding.id,
-            "site": site.number,
-            "status": f"suspected, {site_status(finding.reviews, site.number).replace('open', 'not reviewed')}",
-            "lon": None if site.centre is None else round(site.centre.lon, 6),
-            "lat": None if site.centre is None else round(site.centre.lat, 6),
-            "acquired": finding.acquired or None,
-            "found": finding.kept,
-            "box_area_ha": _rounded(site.box_area_ha),
-            "disturbed_ha": _rounded(part.area_ha if part else None),
+        own = {
+            "outline": "model's box",
             "token_score": _rounded(site.token_score),
             "label": site.label,
-            "scene": None if finding.run["scene"] is None else str(finding.run["scene"]["id"]),
-            "generated": bool(finding.run["scene"] and finding.run["scene"]["generated"]),
-            "model": finding.run["model"],
             "nearest": "; ".join(near_words(near) for near in context[index]) if index < len(context) else "",
-            "reviewers": ", ".join(sorted(review.reviewer for review in words)),
-            "reasons": ", ".join(sorted({review.reason for review in words if review.reason})),
-            "notes": "; ".join(review.note for review in words if review.note),
         }
-        placed = grid is not None and grid.placed and part is not None
-        disturbed = rings_lonlat(part, grid) if placed and part is not None and grid is not None else []
-        found.append(Evidence(facts=facts, ring=site.ring, disturbed=disturbed, centre=site.centre))
+        found.append(_evidence(finding, site, site.number, parts.get(site.number), MODEL_BOX, own))
+    for one in kept_drawn(finding):
+        own = {
+            "outline": "reviewer's box, missed by the model" if one.missed else "reviewer's box",
+            "label": one.site.label,
+            "drawn_by": one.by,
+            "drawn_at": one.at,
+        }
+        found.append(_evidence(finding, one.site, one.key, one.disturbed, DRAWN_BOX, own))
     return tuple(found)
+
+
+def _evidence(  # noqa: PLR0917 - what one row is made of
+    finding: Finding, site: Site, key: int, part: Disturbed | None, kind: str, own: dict[str, Any]
+) -> Evidence:
+    grid, scene = kept_grid(finding), finding.run["scene"]
+    words = latest(finding.reviews, key).values()
+    facts = {
+        "finding": finding.id,
+        "site": site.number,
+        "outline": "",
+        "status": f"suspected, {site_status(finding.reviews, key).replace('open', 'not reviewed')}",
+        "lon": None if site.centre is None else round(site.centre.lon, 6),
+        "lat": None if site.centre is None else round(site.centre.lat, 6),
+        "acquired": finding.acquired or None,
+        "found": finding.kept,
+        "box_area_ha": _rounded(site.box_area_ha),
+        "disturbed_ha": _rounded(part.area_ha if part else None),
+        "token_score": None,
+        "label": "",
+        "scene": None if scene is None else str(scene["id"]),
+        "generated": bool(scene and scene["generated"]),
+        "model": finding.run["model"],
+        "nearest": "",
+        "drawn_by": None,
+        "drawn_at": None,
+        "reviewers": ", ".join(sorted(review.reviewer for review in words)),
+        "reasons": ", ".join(sorted({review.reason for review in words if review.reason})),
+        "notes": "; ".join(review.note for review in words if review.note),
+    }
+    disturbed = rings_lonlat(part, grid) if part is not None and grid is not None and grid.placed else []
+    return Evidence(kind=kind, facts={**facts, **own}, ring=site.ring, disturbed=disturbed, centre=site.centre)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -86,7 +124,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def to_geojson(findings: Iterable[Finding]) -> str:
-    """Return RFC 7946: the chip, each box and the disturbed ground in it; no geometry without a place."""
+    """Return RFC 7946: the chip, each box, model's or reviewer's, and the disturbed ground in it."""
     features = []
     for finding in findings:
         grid = kept_grid(finding)
@@ -99,10 +137,10 @@ def to_geojson(findings: Iterable[Finding]) -> str:
         }
         features.append(_feature(_polygon(outline), chip))
         for one in evidence_of(finding):
-            features.append(_feature(_polygon(one.ring), {**one.facts, "kind": "suspected site, box"}))
+            features.append(_feature(_polygon(one.ring), {**one.facts, "kind": one.kind}))
             if one.disturbed:
                 shape = {"type": "MultiPolygon", "coordinates": one.disturbed}
-                features.append(_feature(shape, {**one.facts, "kind": "suspected site, disturbed ground"}))
+                features.append(_feature(shape, {**one.facts, "kind": one.kind.replace("box", "disturbed ground")}))
     collection = {"type": "FeatureCollection", "description": f"{HONESTY} {METHOD}", "features": features}
     return json.dumps(collection, indent=1, ensure_ascii=False)
 
@@ -119,7 +157,7 @@ def _polygon(ring: Sequence[Point]) -> dict[str, Any] | None:
 def to_csv(findings: Iterable[Finding]) -> str:
     """Return a table of sites in UTF-8 with a header; no text in it can be taken for a formula."""
     rows = [one.facts for finding in findings for one in evidence_of(finding)]
-    columns = list(rows[0]) if rows else ["finding", "site", "status"]
+    columns = list(rows[0]) if rows else ["finding", "site", "outline", "status"]
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
@@ -141,11 +179,12 @@ def to_kml(findings: Iterable[Finding]) -> str:
     document = _child(root, KML, "Document")
     _child(document, KML, "name", "Suspected mining")
     _child(document, KML, "description", HONESTY)
-    style = _child(document, KML, "Style", id="suspected")
-    line = _child(style, KML, "LineStyle")
-    _child(line, KML, "color", "ffc61ff2")  # alpha, blue, green, red
-    _child(line, KML, "width", "2")
-    _child(_child(style, KML, "PolyStyle"), KML, "fill", "0")
+    for name, colour in KML_COLOURS.items():
+        style = _child(document, KML, "Style", id=name)
+        line = _child(style, KML, "LineStyle")
+        _child(line, KML, "color", colour)
+        _child(line, KML, "width", "2")
+        _child(_child(style, KML, "PolyStyle"), KML, "fill", "0")
     for finding in findings:
         folder = _child(document, KML, "Folder")
         _child(folder, KML, "name", f"{finding.words.place}, {finding.acquired or 'no image'}")
@@ -158,11 +197,11 @@ def to_kml(findings: Iterable[Finding]) -> str:
 
 def _placemark(folder: ET.Element, one: Evidence) -> None:
     mark = _child(folder, KML, "Placemark")
-    _child(mark, KML, "name", f"Suspected site {one.facts['site']}")
+    _child(mark, KML, "name", one.title)
     _child(mark, KML, "description", HONESTY)
     if one.facts["acquired"]:
         _child(_child(mark, KML, "TimeStamp"), KML, "when", one.facts["acquired"])
-    _child(mark, KML, "styleUrl", "#suspected")
+    _child(mark, KML, "styleUrl", "#drawn" if one.kind == DRAWN_BOX else "#suspected")
     told = _child(mark, KML, "ExtendedData")
     for name, value in one.facts.items():
         _child(_child(told, KML, "Data", name=name), KML, "value", "" if value is None else str(value))
@@ -195,7 +234,9 @@ def to_gpx(findings: Iterable[Finding]) -> str:
                 continue
             point = _child(root, GPX, "wpt", lat=f"{one.centre.lat:.7f}", lon=f"{one.centre.lon:.7f}")
             _child(point, GPX, "time", finding.kept)
-            _child(point, GPX, "name", f"Suspected {one.facts['site']} {one.facts['acquired'] or ''}".strip())
+            by = f"drawn by {one.facts['drawn_by']}" if one.kind == DRAWN_BOX else ""
+            name = f"Suspected {one.facts['site']} {one.facts['acquired'] or ''} {by}"
+            _child(point, GPX, "name", " ".join(name.split()))
             area = one.facts["disturbed_ha"]
             ground = "" if area is None else f"{area} ha disturbed, "
             _child(point, GPX, "desc", f"{ground}{one.facts['box_area_ha']} ha in the box; {one.facts['status']}")

@@ -21,16 +21,17 @@ from galamsey.chips import BOA_OFFSET, CHIP_SIZE, Chip, OffsetRule
 from galamsey.composites import Composite
 from galamsey.context import Near
 from galamsey.detections import ParsedAnswer
+from galamsey.drawings import Drawn, confirmed_sites, drawn_sites, drawn_words
 from galamsey.errors import ArchiveError, FindingError
-from galamsey.geo import Grid, Point, PointXY, ring_lonlat, to_lonlat
+from galamsey.geo import Grid, Point, PointXY
 from galamsey.ledger import Entry
 from galamsey.pipeline import AnswerUnreadable, ChipComposed, Request, SceneChosen, SitesFound
 from galamsey.prompts import SENSITIVITIES
 from galamsey.records import run_record
 from galamsey.refine import Disturbed, Refined
-from galamsey.reviews import Review, finding_status, merge_reviews, read_review
+from galamsey.reviews import Review, finding_status, merge_reviews, read_polygons, read_review
 from galamsey.scenes import BANDS, CATALOGUES, EARTH_SEARCH, PRACTICE, Scene
-from galamsey.sites import Site, box_corners
+from galamsey.sites import Site, site_at
 from galamsey.state import EVERY_DATE, KeptWords, Run, Stage
 from galamsey.strict import read_json
 from galamsey.wording import place_title, provenance, verdict, when_and_cloud, why_this_image
@@ -220,10 +221,11 @@ def entry_of(finding: Finding) -> Entry:
     """Return a finding's line in the list."""
     reviews = " ".join(f"{review.reviewer} {review.note}" for review in finding.reviews)
     scene = finding.run["scene"]
+    drawn = drawn_words(kept_drawn(finding))
     told = (
         finding.words.place, finding.words.place_utm, finding.words.line, finding.words.when, finding.acquired,
         str(finding.run["own_file"] or ""), str(finding.run["model"] or ""), "" if scene is None else str(scene["id"]),
-        reviews,
+        reviews, drawn,
     )  # fmt: skip
     return Entry(
         id=finding.id,
@@ -237,6 +239,7 @@ def entry_of(finding: Finding) -> Entry:
         thumbnail=finding.thumbnail,
         deleted=finding.deleted,
         words=" ".join(told).lower(),
+        drawn=drawn,
     )
 
 
@@ -509,21 +512,11 @@ def _sites(record: Mapping[str, Any], grid: Grid | None) -> tuple[Site, ...]:
     sites = []
     for site in record["sites"]:
         x1, y1, x2, y2 = (_number(edge, "an edge of a box", 0, 1) for edge in site["box"])
-        corners = box_corners((x1, y1, x2, y2), grid)
-        middle = PointXY((corners[0].x + corners[2].x) / 2, (corners[0].y + corners[2].y) / 2)
         score = site["token_score"]
-        sites.append(
-            Site(
-                number=int(_number(site["number"], "a site's number", 1, MAX_SITES)),
-                box=(x1, y1, x2, y2),
-                corners=corners,
-                ring=ring_lonlat(corners, grid.epsg) if grid.placed else (),
-                centre=to_lonlat(middle, grid.epsg) if grid.placed else None,
-                label=str(site["label"]),
-                box_area_ha=_area(site["box_area_ha"]),
-                token_score=None if score is None else _number(score, "a token score", 0, 1),
-            ),
-        )
+        number = int(_number(site["number"], "a site's number", 1, MAX_SITES))
+        score = None if score is None else _number(score, "a token score", 0, 1)
+        placed = site_at((x1, y1, x2, y2), grid, number=number, label=str(site["label"]), token_score=score)
+        sites.append(replace(placed, box_area_ha=_area(site["box_area_ha"])))
     return tuple(sites)
 
 
@@ -533,11 +526,7 @@ def _refined(record: Mapping[str, Any]) -> Refined | None:
         return None
     sites = []
     for site in record["sites"]:
-        polygons = tuple(
-            tuple(tuple(PointXY(_number(x, "metres", -1e8, 1e8), _number(y, "metres", -1e8, 1e8)) for x, y in ring)
-                  for ring in rings)
-            for rings in site["disturbed"] or ()
-        )  # fmt: skip
+        polygons = read_polygons(site["disturbed"])
         sites.append(
             Disturbed(number=int(site["number"]), area_ha=_area(site["disturbed_ha"]) or 0.0, polygons=polygons)
         )
@@ -569,3 +558,13 @@ def kept_grid(finding: Finding) -> Grid | None:
 def kept_refined(finding: Finding) -> Refined | None:
     """Return the disturbed ground of a finding; None where it is not known."""
     return _refined(finding.run)
+
+
+def kept_drawn(finding: Finding) -> tuple[Drawn, ...]:
+    """Return the boxes that reviewers drew and that stand."""
+    return drawn_sites(finding.sites, kept_grid(finding), finding.reviews)
+
+
+def kept_confirmed(finding: Finding) -> tuple[tuple[Site, Disturbed | None], ...]:
+    """Return the sites that people confirmed, as they drew them last, each with its disturbed ground."""
+    return confirmed_sites(kept_sites(finding), kept_grid(finding), finding.reviews, kept_refined(finding))

@@ -51,6 +51,8 @@ class Entry:
     """When it was deleted; empty where it was not."""
     words: str
     """What a search looks through, in lower case."""
+    drawn: str = ""
+    """What reviewers drew, in words; empty where they drew nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ def _stands(entry: Entry, status: str) -> bool:
     """Say whether an entry has a status of ``STATUSES``."""
     match status:
         case "open" | "confirmed" | "rejected" | "disputed":
-            return entry.status == status and entry.outcome == "suspected"
+            return entry.status == status and (entry.outcome == "suspected" or bool(entry.drawn))
         case "suspected" | "clean":
             return entry.outcome == status
         case "unclear":

@@ -15,9 +15,12 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Image, KeepTogether, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from galamsey.evidence import HONESTY, evidence_of
+from galamsey.drawings import total_ha
+from galamsey.evidence import DRAWN_BOX, HONESTY, evidence_of
+from galamsey.findings import kept_confirmed
 from galamsey.refine import METHOD
 from galamsey.reviews import REASONS
+from galamsey.wording_findings import total_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,7 +194,7 @@ def _finding(number: int, finding: Finding, pictures: Sequence[bytes]) -> list[A
         ]
     sites = evidence_of(finding)
     if sites:
-        heads = ("Site", "Longitude, latitude", "Disturbed", "In the box", "Token score", "Review")
+        heads = ("Site", "Outline", "Longitude, latitude", "Disturbed", "In the box", "Token score", "Review")
         rows: list[list[Any]] = [[_say(head, SMALL) for head in heads]]
         for one in sites:
             facts = one.facts
@@ -200,14 +203,16 @@ def _finding(number: int, finding: Finding, pictures: Sequence[bytes]) -> list[A
                 for part in (facts["status"], *(REASONS[key] for key in facts["reasons"].split(", ") if key))
                 if part
             )
+            drawn = one.kind == DRAWN_BOX
+            outline = f"by {facts['drawn_by']}, {facts['drawn_at'][:10]}" if drawn else "by the model"
             place = "" if one.centre is None else f"{one.centre.lon:.5f}, {one.centre.lat:.5f}"
-            cells = (str(facts["site"]), place, _ha(facts["disturbed_ha"]), _ha(facts["box_area_ha"]),
+            cells = (str(facts["site"]), outline, place, _ha(facts["disturbed_ha"]), _ha(facts["box_area_ha"]),
                      "" if facts["token_score"] is None else f"{facts['token_score']:.2f}", review)  # fmt: skip
             rows.append([_say(cell, SMALL) for cell in cells])
-        story += [
-            _say("Suspected sites", SUBHEAD),
-            _table(rows, (12 * mm, 42 * mm, 22 * mm, 22 * mm, 22 * mm, 54 * mm)),
-        ]
+        widths = (10 * mm, 34 * mm, 34 * mm, 20 * mm, 20 * mm, 18 * mm, 38 * mm)
+        story += [_say("Suspected sites", SUBHEAD), _table(rows, widths)]
+    if confirmed := kept_confirmed(finding):
+        story += [Spacer(1, 3), _say(f"{total_words(len(confirmed), *total_ha(confirmed))}.")]
     if finding.run["description"]:
         story += [KeepTogether([_say("In the model's words", SUBHEAD), _say(str(finding.run["description"]))])]
     notes = [f"{review.reviewer or 'Someone'}: {review.note}" for review in finding.reviews if review.note]

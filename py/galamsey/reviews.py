@@ -1,19 +1,28 @@
-"""Say what people made of suspected sites: confirmed, rejected for a reason, or disputed between two of them."""
+"""Say what people made of suspected sites: confirmed, redrawn, rejected for a reason, disputed; what was missed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
+from galamsey.detections import box_iou
 from galamsey.errors import FindingError
+from galamsey.geo import PointXY
+from galamsey.refine import Disturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Decision = Literal["confirm", "reject", "withdraw"]
+Decision = Literal["confirm", "reject", "withdraw", "redraw", "add"]
 Status = Literal["open", "confirmed", "rejected", "disputed"]
+Box = tuple[float, float, float, float]
+Polygons = tuple[tuple[tuple[PointXY, ...], ...], ...]
 
-DECISIONS: Final = ("confirm", "reject", "withdraw")
+DECISIONS: Final = ("confirm", "reject", "withdraw", "redraw", "add")
+DRAWING: Final = ("redraw", "add")
+"""They come with a box, and confirm the site as it is drawn."""
 
 REASONS: Final = {
     "sandbar": "Sandbar",
@@ -31,6 +40,20 @@ REASONS: Final = {
 WHOLE: Final = 0
 """Stands in place of a site's number where a review is about the whole chip."""
 
+ADDED_FROM: Final = 1000
+"""From here on a review's site is one that the model missed. Such keys are drawn by lot, so that two people who add a
+site at the same time, each on a device of their own, never mean each other's."""
+
+MAX_SITE: Final = ADDED_FROM + 2**31
+
+SAME_GROUND: Final = 0.5
+"""Two reviewers whose boxes overlap less (IoU) do not agree on where a site is."""
+
+MAX_HA: Final = 1e9
+MAX_METRES: Final = 1e8
+MAX_POINTS: Final = 40_000
+"""Of the outlines in one review; the pixels of a whole chip have no more corners."""
+
 MAX_TEXT: Final = 2000
 """Characters of a note or a name."""
 
@@ -44,15 +67,29 @@ class Review:
     """ISO 8601, UTC."""
     reviewer: str
     site: int
-    """Number of the site; ``WHOLE`` for the chip."""
+    """Number of the site; ``WHOLE`` for the chip; from ``ADDED_FROM`` on the key of one that the model missed."""
     decision: Decision
     reason: str = ""
     """A key of ``REASONS`` where the site was rejected."""
     note: str = ""
+    box: Box | None = None
+    """As the reviewer drew it: xyxy on the chip, normalised, y down."""
+    disturbed: Disturbed | None = None
+    """The disturbed ground inside that box; None where it is not known."""
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether it takes the site for mining."""
+        return self.decision == "confirm" or self.decision in DRAWING
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready values."""
-        return dict(self.__dict__)
+        plain = dict(self.__dict__)
+        part = self.disturbed
+        plain["box"] = None if self.box is None else list(self.box)
+        plain["disturbed_ha"] = None if part is None else part.area_ha
+        plain["disturbed"] = None if part is None else write_polygons(part.polygons)
+        return plain
 
 
 def read_review(value: object) -> Review:
@@ -68,7 +105,63 @@ def read_review(value: object) -> Review:
         raise FindingError(f"expected a review with id, decision and site, got {str(value)[:80]!r}")
     if reason and reason not in REASONS:
         raise FindingError(f"expected a reason of {', '.join(REASONS)}, got {reason!r}")
-    return Review(id=key, at=at, reviewer=reviewer, site=site, decision=decision, reason=reason, note=note)
+    if site > MAX_SITE or (decision == "add" and site < ADDED_FROM):
+        raise FindingError(f"expected a missed site's key from {ADDED_FROM} to {MAX_SITE}, got {site}")
+    box = _read_box(value.get("box")) if decision in DRAWING else None
+    return Review(
+        id=key,
+        at=at,
+        reviewer=reviewer,
+        site=site,
+        decision=decision,
+        reason=reason,
+        note=note,
+        box=box,
+        disturbed=None if box is None else _read_disturbed(value, site),
+    )
+
+
+def _read_box(value: object) -> Box:
+    if isinstance(value, list) and [type(edge) in {int, float} for edge in value] == [True] * 4:
+        x1, y1, x2, y2 = (float(edge) for edge in value)
+        if 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:
+            return x1, y1, x2, y2
+    raise FindingError(f"expected a drawn box with edges from 0 to 1, got {str(value)[:80]!r}")
+
+
+def _read_disturbed(value: Mapping[str, Any], site: int) -> Disturbed | None:
+    area_ha = value.get("disturbed_ha")
+    if area_ha is None:
+        return None
+    if isinstance(area_ha, bool) or not isinstance(area_ha, (int, float)) or not 0 <= area_ha <= MAX_HA:
+        raise FindingError(f"expected hectares in a drawn box, got {str(area_ha)[:40]!r}")
+    return Disturbed(number=site, area_ha=float(area_ha), polygons=read_polygons(value.get("disturbed")))
+
+
+def write_polygons(polygons: Polygons) -> list[list[list[list[float]]]]:
+    """Return polygons as JSON-ready values: rings of positions in metres."""
+    return [[[[x, y] for x, y in ring] for ring in rings] for rings in polygons]
+
+
+def read_polygons(value: object) -> Polygons:
+    """Read polygons back; None has none. Raises FindingError for anything else."""
+    try:
+        polygons = tuple(
+            tuple(tuple(_read_xy(x, y) for x, y in ring) for ring in rings)
+            for rings in ([] if value is None else value)  # type: ignore[attr-defined] # what is no list ends below
+        )
+    except (TypeError, ValueError) as error:
+        raise FindingError(f"expected rings of positions in metres, got {str(value)[:80]!r}") from error
+    if sum(len(ring) for rings in polygons for ring in rings) > MAX_POINTS:
+        raise FindingError(f"expected outlines of up to {MAX_POINTS} corners")
+    return polygons
+
+
+def _read_xy(x: object, y: object) -> PointXY:
+    for edge in (x, y):
+        if isinstance(edge, bool) or not isinstance(edge, (int, float)) or not abs(edge) <= MAX_METRES:
+            raise FindingError(f"expected metres within {MAX_METRES:g}, got {str(edge)[:40]!r}")
+    return PointXY(float(x), float(y))  # type: ignore[arg-type] # both were just looked at
 
 
 def latest(reviews: Iterable[Review], site: int) -> dict[str, Review]:
@@ -81,19 +174,30 @@ def latest(reviews: Iterable[Review], site: int) -> dict[str, Review]:
 
 
 def site_status(reviews: Iterable[Review], site: int) -> Status:
-    """Say where a site stands: two people of different opinion make it disputed."""
-    decisions = {review.decision for review in latest(reviews, site).values()}
-    if len(decisions) > 1:
+    """Say where a site stands: people of different opinion, on it or on where it is, make it disputed."""
+    words = latest(reviews, site).values()
+    agreeing = {review.agrees for review in words}
+    if len(agreeing) > 1:
         return "disputed"
-    if not decisions:
+    if not agreeing:
         return "open"
-    return "confirmed" if "confirm" in decisions else "rejected"
+    boxes = np.array([review.box for review in words if review.box is not None]).reshape(-1, 4)
+    if (box_iou(boxes, boxes) < SAME_GROUND).any():
+        return "disputed"
+    return "confirmed" if True in agreeing else "rejected"
+
+
+def added_sites(reviews: Iterable[Review]) -> tuple[int, ...]:
+    """Return the keys of the sites that the model missed, in the order in which they were added."""
+    adding = sorted((review.at, review.id, review.site) for review in reviews if review.decision == "add")
+    return tuple(dict.fromkeys(site for _, _, site in adding))
 
 
 def finding_status(reviews: Iterable[Review], sites: Iterable[int]) -> Status:
     """Say where a finding stands: one confirmed site confirms it, and only all of them rejected reject it."""
     kept = tuple(reviews)
-    statuses = [site_status(kept, site) for site in (*sites, WHOLE)]
+    missed = [site for site in added_sites(kept) if latest(kept, site)]  # nobody speaks of one that was taken back
+    statuses = [site_status(kept, site) for site in (*sites, *missed, WHOLE)]
     told: Mapping[str, int] = {status: statuses.count(status) for status in statuses}
     if "disputed" in told:
         return "disputed"

@@ -60,23 +60,28 @@ def union_area_ha(sites: Sequence[Site]) -> float | None:
     return float(shapely.unary_union([shapely.Polygon(site.corners) for site in sites]).area) / M2_PER_HA
 
 
+def site_at(
+    box: tuple[float, float, float, float], grid: Grid, *, number: int, label: str, token_score: float | None
+) -> Site:
+    """Place a box, xyxy normalised, on the chip's ground."""
+    corners = box_corners(box, grid)
+    middle = PointXY((corners[0].x + corners[2].x) / 2, (corners[0].y + corners[2].y) / 2)
+    return Site(
+        number=number,
+        box=box,
+        corners=corners,
+        ring=ring_lonlat(corners, grid.epsg) if grid.placed else (),
+        centre=to_lonlat(middle, grid.epsg) if grid.placed else None,
+        label=label,
+        box_area_ha=area_ha(corners) if grid.measured else None,
+        token_score=token_score,
+    )
+
+
 def locate(detections: Sequence[Detection], grid: Grid) -> tuple[Site, ...]:
     """Place detections on the chip's ground, numbered from north-west to south-east by their upper left corner."""
     ordered = sorted(detections, key=lambda detection: (detection.box[1], detection.box[0]))
-    sites = []
-    for number, detection in enumerate(ordered, start=1):
-        corners = box_corners(detection.box, grid)
-        middle = PointXY((corners[0].x + corners[2].x) / 2, (corners[0].y + corners[2].y) / 2)
-        sites.append(
-            Site(
-                number=number,
-                box=detection.box,
-                corners=corners,
-                ring=ring_lonlat(corners, grid.epsg) if grid.placed else (),
-                centre=to_lonlat(middle, grid.epsg) if grid.placed else None,
-                label=detection.label,
-                box_area_ha=area_ha(corners) if grid.measured else None,
-                token_score=detection.token_score,
-            ),
-        )
-    return tuple(sites)
+    return tuple(
+        site_at(one.box, grid, number=number, label=one.label, token_score=one.token_score)
+        for number, one in enumerate(ordered, start=1)
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from galamsey.drawings import drawn_words
 from galamsey.evidence import HONESTY
-from galamsey.findings import kept_grid
+from galamsey.findings import kept_drawn, kept_grid
 from galamsey.geo import ring_lonlat
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def to_stac(finding: Finding, files: Mapping[str, str]) -> str:
         "description": HONESTY,
         "galamsey:outcome": finding.outcome,
         "galamsey:review": finding.status,
+        "galamsey:drawn_by_reviewers": drawn_words(kept_drawn(finding)) or None,
         "galamsey:box_area_ha": finding.run["box_area_ha"],
         "galamsey:disturbed": finding.run["disturbed"],
         "galamsey:model": finding.run["model"],

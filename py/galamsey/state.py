@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from galamsey.context import Layer, Near, nearest
 from galamsey.dates import replaced
 from galamsey.detections import parse_answer
+from galamsey.drawings import Drawn, drawn_sites
 from galamsey.errors import ModelOutputError
 from galamsey.geo import ring_lonlat
 from galamsey.indices import FIRST_VIEWS
@@ -201,6 +202,14 @@ class AppState:
     """The open image of the person's own; while there is one, no catalogue is asked."""
     notice: str = ""
     """A message that is not a run's, such as a place that cannot be read."""
+
+    @property
+    def drawn(self) -> tuple[Drawn, ...]:
+        """What reviewers drew on the finding that is shown."""
+        run, ledger = self.run, self.ledger
+        if run is None or not ledger.open_id:
+            return ()
+        return drawn_sites([site.number for site in run.sites], run.grid, ledger.open_reviews)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from galamsey.errors import FindingError
-from galamsey.findings import kept_grid, kept_refined, kept_sites, read_pixels
-from galamsey.refine import box_mask, disturbed_mask
-from galamsey.reviews import site_status
+from galamsey.findings import kept_confirmed, kept_grid, read_pixels
+from galamsey.refine import box_mask, disturbed_mask, refine
+from galamsey.reviews import added_sites, latest, site_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from galamsey.findings import Finding
     from galamsey.geo import Grid
-    from galamsey.refine import Refined
+    from galamsey.refine import Disturbed
     from galamsey.sites import Site
 
 LABEL: Final = "mining_pit"
@@ -35,9 +35,11 @@ DIGITS: Final = 4
 def is_settled(finding: Finding) -> bool:
     """Say whether a finding can teach: every suspected site was confirmed or rejected, and nobody disagrees.
 
-    A chip in which the model found nothing can not: nobody has said that nothing is there.
+    That goes for sites that a reviewer added too. A chip in which neither model nor reviewer found anything can not:
+    nobody has said that nothing is there.
     """
-    statuses = {site_status(finding.reviews, number) for number in finding.sites}
+    missed = [key for key in added_sites(finding.reviews) if latest(finding.reviews, key)]
+    statuses = {site_status(finding.reviews, key) for key in (*finding.sites, *missed)}
     return bool(statuses) and statuses <= {"confirmed", "rejected"}
 
 
@@ -46,7 +48,8 @@ def write_training(findings: Sequence[tuple[Finding, str]]) -> bytes:
 
     It holds ``annotations.json`` (COCO), ``conversations.jsonl`` (pictures, prompt and answer in the form of chat
     fine-tuning) and for each finding both pictures as the model saw them and a mask: 255 where ground in a confirmed
-    site's box is disturbed. Raises FindingError where no finding is settled.
+    site's box is disturbed. A box that a reviewer drew goes before the model's. Raises FindingError where no finding is
+    settled.
     """
     settled = [(finding, pixels) for finding, pixels in findings if pixels and is_settled(finding)]
     if not settled:
@@ -60,17 +63,18 @@ def write_training(findings: Sequence[tuple[Finding, str]]) -> bytes:
         if grid is None:
             continue
         composed = read_pixels(pixels, grid)
-        sites = tuple(s for s in kept_sites(finding) if site_status(finding.reviews, s.number) == "confirmed")
+        sites = tuple(site for site, _ in kept_confirmed(finding))
         names = {kind: f"images/{finding.id}-{kind}.png" for kind in ("rgb", "swir", "mask")}
         files[names["rgb"]] = _png(composed.rgb.pixels)
         files[names["swir"]] = _png(composed.swir.pixels)
-        inside = box_mask([site.box for site in sites], grid.height, grid.width)
+        inside = box_mask([site.box for site in sites], grid.height, grid.width) & ~composed.chip.obscured
         mask, _ = disturbed_mask(composed.chip.reflectance, inside)
         files[names["mask"]] = _png(np.where(mask, np.uint8(255), np.uint8(0)))
         images.append(_image(len(images) + 1, finding, grid, names))
-        refined = kept_refined(finding)
-        annotations += [_annotation(len(annotations) + k, images[-1]["id"], site, grid, refined)
-                        for k, site in enumerate(sites, start=1)]  # fmt: skip
+        refined = refine(composed.chip, sites)  # over these boxes only, as the mask
+        parts = refined.sites if refined else (None,) * len(sites)
+        annotations += [_annotation(len(annotations) + k, images[-1]["id"], site, grid, part)
+                        for k, (site, part) in enumerate(zip(sites, parts, strict=True), start=1)]  # fmt: skip
         lines.append(json.dumps(_conversation(finding, sites, names), ensure_ascii=False))
     coco = {
         "info": {"description": "Suspected mining, reviewed by people"},
@@ -106,11 +110,10 @@ def _image(image_id: int, finding: Finding, grid: Grid, names: dict[str, str]) -
     }
 
 
-def _annotation(number: int, image_id: int, site: Site, grid: Grid, refined: Refined | None) -> dict[str, Any]:
+def _annotation(number: int, image_id: int, site: Site, grid: Grid, part: Disturbed | None) -> dict[str, Any]:
     x1, y1, x2, y2 = site.box
-    parts = refined.sites if refined else ()
-    outlines = [rings[0] for part in parts if part.number == site.number for rings in part.polygons]
-    area_px = sum(part.area_ha for part in parts if part.number == site.number) * 10_000 / grid.gsd_m**2
+    outlines = [rings[0] for rings in part.polygons] if part else []
+    area_px = part.area_ha * 10_000 / grid.gsd_m**2 if part else 0.0
     return {
         "id": number,
         "image_id": image_id,

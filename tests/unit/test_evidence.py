@@ -35,6 +35,14 @@ REVIEWED = replace(
 CLEAN = replace(finding_of(run_of("[]"), "c" * 32, KEPT))
 NO_IMAGE = finding_of(failed_run("NoUsableImageError"), "d" * 32, KEPT)
 ALL = (REVIEWED, CLEAN, NO_IMAGE)
+DRAWN = replace(
+    FINDING,
+    id="f" * 32,
+    reviews=(
+        Review(id="r1", at=KEPT, reviewer="Ama", site=1, decision="redraw", box=(0.25, 0.125, 0.75, 0.625)),
+        Review(id="r2", at=KEPT, reviewer="Kofi", site=4321, decision="add", box=(0.0, 0.75, 0.25, 1.0)),
+    ),
+)
 SITES = [one for finding in ALL for one in evidence_of(finding)]
 
 
@@ -167,3 +175,34 @@ def test_the_archive_holds_everything_and_its_hashes_are_right():
             name = f"findings/{REVIEWED.id}/{asset.href.removeprefix('./')}"
             assert asset.extra_fields["file:checksum"] == "1220" + sums[name]
     assert {f"sites.{ending}" for ending in FORMATS} <= set(sums)
+
+
+def test_reviewers_boxes_stand_beside_the_models_in_every_file(tmp_path):
+    _, shapes, fields = opened(tmp_path, "sites.geojson", to_geojson([DRAWN]))
+    kinds = list(fields["kind"])
+    assert kinds.count("suspected site, box") == 2
+    drawn = [k for k, kind in enumerate(kinds) if kind == "suspected site, reviewer's box"]
+    assert [(fields["site"][k], fields["drawn_by"][k]) for k in drawn] == [(1, "Ama"), (3, "Kofi")]
+    model = next(shape for shape, kind in zip(shapes, kinds, strict=True) if kind == "suspected site, box")
+    assert shapely.area(shapes[drawn[0]]) == pytest.approx(shapely.area(model) * 4 / 3, rel=1e-3)
+
+    _, _, fields = opened(tmp_path, "sites.kml", to_kml([DRAWN]), layer=0)
+    assert "Suspected site 3, drawn by Kofi" in list(fields["Name"])
+    _, _, fields = opened(tmp_path, "sites.gpx", to_gpx([DRAWN]), layer="waypoints")
+    assert sum("drawn by" in name for name in fields["name"]) == 2
+    _, _, fields = opened(tmp_path, "sites.csv", to_csv([DRAWN]))
+    assert list(fields["outline"])[2:] == ["reviewer's box", "reviewer's box, missed by the model"]
+    item = pystac.Item.from_dict(json.loads(to_stac(DRAWN, {})))
+    assert item.properties["galamsey:drawn_by_reviewers"] == "1 missed site added, 1 box redrawn"
+    text = "\n".join(page.extract_text() for page in report([DRAWN]).pages)
+    assert "by Kofi" in text
+    assert "Confirmed by reviewers: 2 sites" in text
+
+
+def test_a_sheet_shows_reviewers_boxes_in_a_colour_of_their_own():
+    def colours(finding):
+        with Image.open(io.BytesIO(sheets_of(finding, PIXELS)[0])) as picture:
+            return {colour for _, colour in picture.getcolors(1_000_000)}
+
+    assert (15, 230, 255) in colours(DRAWN)
+    assert (15, 230, 255) not in colours(FINDING)

@@ -69,3 +69,21 @@ def test_the_mask_lies_inside_confirmed_boxes_and_pictures_are_those_of_the_mode
     mask = pictures["mask.png"]
     assert set(np.unique(mask)) <= {0, 255}
     assert mask[16:64, 32:96].sum() == mask.sum() > 0
+
+
+def test_the_boxes_of_people_are_the_truth():
+    wider, missed = (0.25, 0.125, 0.75, 0.625), (0.0, 0.5, 0.25, 1.0)
+    redrew = Review(id="d1", at="2025-08-01", reviewer="Ama", site=1, decision="redraw", box=wider)
+    added = Review(id="d2", at="2025-08-01", reviewer="Ama", site=4321, decision="add", box=missed)
+    finding = reviewed("confirm", "reject")
+    archive = archive_of(replace(finding, reviews=(*finding.reviews, redrew, added)))
+    coco = json.loads(archive.read("annotations.json"))
+    line = json.loads(archive.read("conversations.jsonl"))
+    mask = np.asarray(Image.open(io.BytesIO(archive.read(coco["images"][0]["mask_file_name"]))))
+
+    assert [one["bbox"] for one in coco["annotations"]] == [[32, 16, 64, 64], [0, 64, 32, 64]]
+    assert [d.box for d in parse_answer(line["messages"][1]["content"][0]["text"]).detections] == [wider, missed]
+    assert sum(one["area"] for one in coco["annotations"]) == (mask > 0).sum()
+    clean = finding_of(run_of("[]"), "c" * 32, KEPT)
+    assert is_settled(replace(clean, reviews=(added,)))
+    assert not is_settled(replace(clean, reviews=(added, replace(added, id="d3", reviewer="Kofi", decision="reject"))))

@@ -76,7 +76,11 @@ class Inspector:
         self._show_stages(run)
         self._pictures.show_views(state.settings.views)
         self._pictures.render(
-            run.composed, run.sites, state.selected_site, provisional=run.found is None and bool(run.sites)
+            run.composed,
+            run.sites,
+            state.selected_site,
+            provisional=run.found is None and bool(run.sites),
+            drawn=state.drawn,
         )
         self._pictures.outline(run.found.refined if run.found else None, run.grid)
         show("composites", shown=run.composed is not None)

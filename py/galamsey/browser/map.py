@@ -139,12 +139,17 @@ class MapView:
     def show_sites(self, sites: Sequence[Mapping[str, Any]]) -> None:
         """Outline suspected sites and number them.
 
-        Each has `number`, `ring` (lon, lat), `label` and `change`: "new", "persistent" or "gone".
+        Each has `number`, `ring` (lon, lat), `label` and `change`: "new", "persistent", "gone", or "drawn" for one that
+        a reviewer drew. Of several with one number the first has the marker.
         """
         features, markers = [], []
+        numbered: set[int] = set()
         for site in sites:
             number, ring, change = int(site["number"]), _ring(site["ring"]), str(site["change"])
             features.append(_feature("Polygon", [ring], number=number, change=change))
+            if number in numbered:
+                continue
+            numbered.add(number)
             lons, lats = zip(*ring, strict=True)
             markers.append(
                 {

@@ -13,6 +13,7 @@ from galamsey.refine import outline_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from galamsey.drawings import Drawn
     from galamsey.geo import Grid
     from galamsey.pipeline import ChipComposed
     from galamsey.refine import Refined
@@ -34,16 +35,23 @@ class Pictures:
         self._spectral.choose(views)
 
     def render(
-        self, composed: ChipComposed | None, sites: Sequence[Site], selected: int | None, *, provisional: bool
+        self,
+        composed: ChipComposed | None,
+        sites: Sequence[Site],
+        selected: int | None,
+        *,
+        provisional: bool,
+        drawn: Sequence[Drawn] = (),
     ) -> None:
         """Draw what differs from the last time."""
         if composed is not None and composed is not self._composed:
             self._spectral.show(composed)
         self._composed = composed
-        boxes = (tuple((site.number, site.box) for site in sites), selected, provisional)
+        own = [one.site for one in drawn]
+        boxes = (tuple((site.number, site.box) for site in (*sites, *own)), len(own), selected, provisional)
         if boxes != self._boxes:
             self._boxes = boxes
-            self._place(sites, selected, provisional=provisional)
+            self._place(sites, own, selected, provisional=provisional)
 
     def outline(self, refined: Refined | None, grid: Grid | None) -> None:
         """Draw the outlines of disturbed ground over all pictures."""
@@ -53,19 +61,26 @@ class Pictures:
             for line in js.document.querySelectorAll(".dug path"):
                 line.setAttribute("d", path)
 
-    def _place(self, sites: Sequence[Site], selected: int | None, *, provisional: bool) -> None:
+    def _place(self, sites: Sequence[Site], drawn: Sequence[Site], selected: int | None, *, provisional: bool) -> None:
         for ground in self._grounds:
             boxes = [box_over(site, selected=site.number == selected, provisional=provisional) for site in sites]
+            boxes += [box_over(site, selected=site.number == selected, by="reviewer") for site in drawn]
             ground.replaceChildren(*ground.querySelectorAll("[data-keep]"), *boxes)
 
 
-def box_over(site: Site, *, selected: bool, provisional: bool) -> Any:  # noqa: ANN401 - a DOM element
+def box_over(site: Site, *, selected: bool, provisional: bool = False, by: str = "model") -> Any:  # noqa: ANN401 - a DOM element
     """Return a site's box as an overlay, placed in percent of its frame."""
     row = clone("box-row")
-    x1, y1, x2, y2 = site.box
-    row.style.left, row.style.top = f"{x1:.4%}", f"{y1:.4%}"
-    row.style.width, row.style.height = f"{x2 - x1:.4%}", f"{y2 - y1:.4%}"
+    put_over(row, site.box)
     row.dataset.selected = str(selected).lower()
     row.dataset.provisional = str(provisional).lower()
+    row.dataset.by = by
     set_text(part(row, "number"), str(site.number))
     return row
+
+
+def put_over(row: Any, box: tuple[float, float, float, float]) -> None:  # noqa: ANN401 - a DOM element
+    """Place an overlay where a box is, in percent of its frame."""
+    x1, y1, x2, y2 = box
+    row.style.left, row.style.top = f"{x1:.4%}", f"{y1:.4%}"
+    row.style.width, row.style.height = f"{x2 - x1:.4%}", f"{y2 - y1:.4%}"

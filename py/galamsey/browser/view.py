@@ -193,7 +193,8 @@ class View:
     def _toggle_site(self, number: int) -> None:
         if self._state is None or self._state.run is None:
             return
-        if any(site.number == number for site in self._state.run.sites):
+        sites = (*self._state.run.sites, *(one.site for one in self._state.drawn))
+        if any(site.number == number for site in sites):
             self._handlers.select_site(None if self._state.selected_site == number else number)
 
     def _key_pressed(self, event: Any) -> None:  # noqa: ANN401 - a DOM event
