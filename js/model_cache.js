@@ -2,7 +2,7 @@
 
 import { ModelFiles } from "./model_files.js";
 
-/** @import { FilesParts, MemoryOnly } from "./model_files.js" */
+/** @import { FilesParts, MemoryOnly, ModelIdentity } from "./model_files.js" */
 /** @import { ModelSource } from "./protocol.js" */
 /** @typedef {{ file: string, loaded_bytes: number, total_bytes: number | null, from_cache: boolean }} FileProgress */
 
@@ -15,6 +15,8 @@ const EXTERNAL_DATA = /\.onnx_data(_\d+)?$/;
 export class ModelCache {
   /** @type {Map<string, Blob>} */
   #files = new Map();
+  /** Which files the library was given last. @type {ModelIdentity} */
+  identity = { files: [], revision: null };
   #source;
 
   /** @param {FilesParts} parts */
@@ -37,6 +39,7 @@ export class ModelCache {
     };
     if (model.cache) await this.#source.verify(model.base_url, report, signal, model.files.map(({ path }) => path));
     this.#files = await this.#source.fetchAll(model, report, signal);
+    this.identity = await this.#source.identify(model, this.#files);
   }
 
   /** @returns {MemoryOnly | null} why this model's files are not kept */

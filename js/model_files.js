@@ -8,6 +8,7 @@
 import { ChunkSink } from "./chunk_sink.js";
 import { Download } from "./download.js";
 import { describe } from "./failure.js";
+import { sha256OfBlob } from "./hashing.js";
 import { checkFiles } from "./model_check.js";
 import { ModelHost, fileUrl, pinnedFolder } from "./model_host.js";
 import { askOthers, offerToOthers } from "./neighbours.js";
@@ -31,6 +32,7 @@ import { takeFile } from "./take_file.js";
  * @typedef {"checking" | "downloading" | "waiting" | "elsewhere" | "verifying" | "repairing" | "importing" |
  *   "exporting"} FilesState
  */
+/** @typedef {{ files: { path: string, sha256: string }[], revision: string | null }} ModelIdentity */
 /** @typedef {FileFacts & { state: FilesState, from_cache: boolean, reason: string, wait_s: number }} Report */
 /** @typedef {{ reason: "unavailable" | "quota", missing_bytes: number | null, detail: string }} MemoryOnly why nothing is kept */
 /**
@@ -115,6 +117,30 @@ export class ModelFiles {
         const meanwhile = await this.#present(model, store);
         return meanwhile ?? (await this.#fetchMissing(model, store, reporter, signal));
       });
+    } finally {
+      store?.close();
+    }
+  }
+
+  /**
+   * Say exactly which files these are: the hash of each, and the commit that they come from.
+   *
+   * @param {ModelSource} model
+   * @param {Map<string, Blob>} files by URL, as `fetchAll` returned them
+   * @returns {Promise<ModelIdentity>}
+   */
+  async identify(model, files) {
+    const store = this.#isForeign(model) ? await this.#open() : null;
+    try {
+      const hashes = [];
+      for (const { path } of model.files) {
+        const url = fileUrl(model, path);
+        const blob = files.get(url);
+        if (blob === undefined) continue; // optional, and not there
+        const row = await store?.row(url); // stored files were checked chunk by chunk; hashing a gigabyte again takes seconds
+        hashes.push({ path, sha256: (row?.committed && row.sha256) || (await sha256OfBlob(blob)) });
+      }
+      return { files: hashes, revision: (await this.#folder(model.base_url, store))?.revision ?? null };
     } finally {
       store?.close();
     }

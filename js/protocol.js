@@ -46,7 +46,10 @@
  * @typedef {{ type: "probed", id: string, webgpu: boolean, shader_f16: boolean, adapter: AdapterInfo | null,
  *   limits: AdapterLimits | null, reason: string | null }} Probed
  */
-/** @typedef {{ type: "loaded", id: string, device: Device, dtype: Dtype, ms: number }} Loaded */
+/**
+ * @typedef {{ type: "loaded", id: string, device: Device, dtype: Dtype, ms: number,
+ *   files: { path: string, sha256: string }[], revision: string | null }} Loaded
+ */
 /** @typedef {{ id: number, text: string, probability: number, runner_up: number }} Token */
 /** @typedef {"eos" | "length" | "list"} Stopped */
 /** @typedef {{ prefill: number, decode: number, steps: number[] }} AnswerTimings milliseconds */

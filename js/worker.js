@@ -118,7 +118,7 @@ async function load(request, signal) {
       if (progress.loaded_bytes === progress.total_bytes || due()) say({ type: "progress", id, ...progress });
     },
   });
-  return { type: "loaded", id, device, dtype, ms: performance.now() - started };
+  return { type: "loaded", id, device, dtype, ms: performance.now() - started, ...cache.identity };
 }
 
 /**

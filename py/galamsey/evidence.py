@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from galamsey.context import near_words
-from galamsey.findings import kept_context, kept_drawn, kept_grid, kept_refined, kept_sites
+from galamsey.findings import kept_context, kept_drawn, kept_fingerprint, kept_grid, kept_refined, kept_sites
 from galamsey.geo import Point, ring_lonlat
 from galamsey.refine import METHOD, rings_lonlat
 from galamsey.reviews import latest, site_status
@@ -108,6 +108,7 @@ def _evidence(  # noqa: PLR0917 - what one row is made of
         "scene": None if scene is None else str(scene["id"]),
         "generated": bool(scene and scene["generated"]),
         "model": finding.run["model"],
+        "model_sha256": kept_fingerprint(finding),
         "nearest": "",
         "drawn_by": None,
         "drawn_at": None,

@@ -53,6 +53,7 @@ MAX_SITES: Final = 500
 """As many boxes as an answer may hold."""
 ID: Final = re.compile(r"[0-9a-f]{32}")
 BAND_ARRAYS: Final = ("dn", "valid", "obscured")
+SHA256: Final = re.compile(r"[0-9a-f]{64}")
 OUTCOMES: Final = ("suspected", "clean", "unreadable", "no-image")
 
 
@@ -431,6 +432,8 @@ def _read_run(value: object) -> Mapping[str, Any]:
         _scene(value["scene"])
         _margin(value)
         _context(value)
+        if value.get("model_files") is not None and not SHA256.fullmatch(value["model_files"]["sha256"]):
+            raise FindingError("expected a SHA-256 of the model's files")
         _sites(value, grid)
         _refined(value)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -568,3 +571,9 @@ def kept_drawn(finding: Finding) -> tuple[Drawn, ...]:
 def kept_confirmed(finding: Finding) -> tuple[tuple[Site, Disturbed | None], ...]:
     """Return the sites that people confirmed, as they drew them last, each with its disturbed ground."""
     return confirmed_sites(kept_sites(finding), kept_grid(finding), finding.reviews, kept_refined(finding))
+
+
+def kept_fingerprint(finding: Finding) -> str | None:
+    """Return the SHA-256 of the list of the model's files; None where it was not written down."""
+    files = finding.run.get("model_files")
+    return None if files is None else str(files["sha256"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from galamsey.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SESSIONS: Final = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 """The three ONNX sessions of an ``lfm2_vl`` export."""
@@ -75,6 +76,15 @@ class Model:
         graphs = self.graphs(dtype)
         data = [f"{graph}_data" for graph in graphs] if self.external_data else []
         return (*CONFIG_FILES, *graphs, *data)
+
+
+def fingerprint(files: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 of the list of a model's files, given as path and SHA-256.
+
+    The list is what ``sha256sum`` writes of these files in the order of their paths, so that anybody can repeat it.
+    """
+    lines = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 DEMO: Final = Model(

@@ -51,6 +51,10 @@ class Loaded:
     device: str
     dtype: str
     ms: float
+    files: tuple[tuple[str, str], ...] = ()
+    """Path and SHA-256 of each file that was loaded."""
+    revision: str = ""
+    """The commit that they come from; empty where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +198,8 @@ def read_terminal(message: Mapping[str, Any]) -> Adapter | Loaded | Generated | 
                 device=str(message["device"]["decoder_model_merged"]),
                 dtype=str(message["dtype"]["decoder_model_merged"]),
                 ms=float(message["ms"]),
+                files=tuple((str(one["path"]), str(one["sha256"])) for one in message["files"]),
+                revision=str(message["revision"] or ""),
             )
         case "generated":
             return Generated(ms={str(key): float(value) for key, value in message["ms"].items()})

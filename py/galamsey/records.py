@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from galamsey.models import fingerprint
 from galamsey.prompts import DESCRIPTION
 from galamsey.refine import METHOD
 from galamsey.scenes import NO_END
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from galamsey.geo import Point
     from galamsey.refine import Refined
     from galamsey.sites import Site
-    from galamsey.state import Run
+    from galamsey.state import ModelState, Run
 
 
 def run_record(run: Run) -> dict[str, Any]:
     """Return a run as JSON-ready values.
 
-    Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``period`` (days that
+    Keys: ``point`` (degrees), ``own_file`` (its name), ``verdict``, ``backend``, ``model``, ``model_files``
+    (where they came from, ``sha256`` of each and of the list of all, as ``sha256sum`` writes it), ``period`` (days that
     were asked for, ``until`` None for no end), ``scene`` (id, acquired UTC, clouds, the scenes it was joined from,
     the days of a median), ``chip`` (EPSG, 0 or less for a file without one; origin in metres, size), ``boxes``
     (xyxy, normalised, y down; None when the answer was unreadable), ``sites`` (outline in degrees, ``box_area_ha``,
@@ -42,6 +44,7 @@ def run_record(run: Run) -> dict[str, Any]:
             "since": run.request.period.since.isoformat(),
             "until": None if run.request.period.until == NO_END else run.request.period.until.isoformat(),
         },
+        "model_files": _model_files(run.model),
         "scene": _scene(run),
         "chip": None
         if run.grid is None
@@ -63,6 +66,18 @@ def run_record(run: Run) -> dict[str, Any]:
         "bytes_read": run.composed.bytes_read if run.composed else None,
         "least_bytes": run.composed.least_bytes if run.composed else None,
         "provenance": [list(row) for row in provenance(run)],
+    }
+
+
+def _model_files(model: ModelState | None) -> dict[str, Any] | None:
+    if model is None or not model.files:
+        return None
+    return {
+        "source": model.model.base_url,
+        "revision": model.revision or None,
+        "dtype": model.plan.dtype if model.plan else None,
+        "sha256": fingerprint(model.files),
+        "files": dict(model.files),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from galamsey.drawings import drawn_words
 from galamsey.evidence import HONESTY
-from galamsey.findings import kept_drawn, kept_grid
+from galamsey.findings import kept_drawn, kept_fingerprint, kept_grid
 from galamsey.geo import ring_lonlat
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def to_stac(finding: Finding, files: Mapping[str, str]) -> str:
         "galamsey:box_area_ha": finding.run["box_area_ha"],
         "galamsey:disturbed": finding.run["disturbed"],
         "galamsey:model": finding.run["model"],
+        "galamsey:model_sha256": kept_fingerprint(finding),
         "galamsey:datetime_is": "when the image was taken" if scene else "when the place was looked at",
     }
     if placed and grid is not None:

@@ -109,6 +109,10 @@ class ModelState:
     """The other ways that the person may choose."""
     transfer: Transfer | None = None
     load_ms: float | None = None
+    files: tuple[tuple[str, str], ...] = ()
+    """Path and SHA-256 of each file that was loaded."""
+    revision: str = ""
+    """The commit that they come from; empty where it is not known."""
     problem: str = ""
 
 
@@ -440,7 +444,8 @@ def update(state: AppState, event: Event) -> AppState:  # noqa: C901, PLR0911, P
         case ModelStarting():
             return replace(state, model=replace(state.model, stage=ModelStage.STARTING))
         case ModelReady(loaded=loaded):
-            return replace(state, model=replace(state.model, stage=ModelStage.READY, load_ms=loaded.ms, transfer=None))
+            ready = replace(state.model, stage=ModelStage.READY, load_ms=loaded.ms, transfer=None)
+            return replace(state, model=replace(ready, files=loaded.files, revision=loaded.revision))
         case ModelFailed(problem=problem):
             return replace(state, model=replace(state.model, stage=ModelStage.FAILED, problem=problem, transfer=None))
         case ModelDropped():

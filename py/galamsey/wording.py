@@ -11,6 +11,7 @@ from galamsey.coordinates import format_decimal, format_utm
 from galamsey.doubt import HIGH_SCORE, LOW_SCORE, decision_note, is_narrow, margin_words, unsure_note
 from galamsey.geo import PointXY, to_lonlat
 from galamsey.indices import read_pixel
+from galamsey.models import fingerprint
 from galamsey.ownimage import BandImage
 from galamsey.planner import weights_bytes
 from galamsey.prose import counted_sites
@@ -369,6 +370,16 @@ def _own_rows(own: OwnChip) -> list[tuple[str, str]]:
     return rows + [("Outside the training", caution.title) for caution in image.cautions() if caution.level != "note"]
 
 
+def _model_rows(model: ModelState) -> list[tuple[str, str]]:
+    """Say exactly which files the model was."""
+    rows = [("Model source", model.model.base_url)] if model.model.download_mb else []
+    if model.revision:
+        rows.append(("Model revision", model.revision))
+    if model.files:
+        rows.append(("Model SHA-256", f"{fingerprint(model.files)}, of the list of its {len(model.files)} files"))
+    return rows
+
+
 def _read_words(bytes_read: int, least_bytes: int) -> str:
     if bytes_read < least_bytes:
         return f"{format_bytes(bytes_read)} over the network, the rest from this device"
@@ -409,6 +420,7 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         rows += [
             ("Model", run.model.model.id),
             ("Computed", f"{device_name(plan.device)}, {plan.dtype}: {plan.reason}"),
+            *_model_rows(run.model),
         ]
     if run.found is not None and run.found.parsed.margin is not None:
         boxes = "boxes rather than none" if run.found.parsed.detections else "no boxes rather than some"

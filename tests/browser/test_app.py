@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import rasterio
 import shapely
 from playwright.sync_api import expect
 
+from galamsey.models import DEMO
 from tools.model.evaluate import drawn
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ def check_real_result(page: Page, backend: str) -> None:
     assert record["backend"] == backend
     assert record["scene"]["generated"] is True
     assert record["description"]
+    for path, sha256 in record["model_files"]["files"].items():
+        assert hashlib.sha256((ROOT / "models/demo" / path).read_bytes()).hexdigest() == sha256
+    assert len(record["model_files"]["files"]) == len(DEMO.files(record["model_files"]["dtype"]))
     assert record["verdict"]["line"] in page.locator("#verdict").inner_text()
     print(f"six bands: {record['bytes_read']} bytes read, {record['least_bytes']} at least")
     assert record["bytes_read"] <= 1.5 * record["least_bytes"]

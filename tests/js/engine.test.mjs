@@ -70,7 +70,7 @@ const generate = (id, side = 2) => ({
   prompts: [{ prompt: "What is this?", max_new_tokens: 8 }],
 });
 const pixels = (side = 2) => [new Uint8Array(side * side * 3)];
-const loaded = (id) => ({ type: "loaded", id, device: DEVICE, dtype: DTYPE, ms: 1 });
+const loaded = (id) => ({ type: "loaded", id, device: DEVICE, dtype: DTYPE, ms: 1, files: [], revision: null });
 const ends = (id) => answers.filter((answer) => answer.id === id && TERMINAL.includes(answer.type));
 const onlyEnd = (id) => {
   assert.equal(ends(id).length, 1, `answers to ${id}: ${JSON.stringify(answers)}`);

@@ -155,6 +155,16 @@ test("a kept file is read back without asking its host", async () => {
   assert.equal(await (await cache.match(`${base}config.json`)).text(), CONFIG);
 });
 
+test("what was loaded is told by the hash of each file, stored or not", async () => {
+  const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex");
+  const files = [{ path: "weights.onnx", sha256: hashOf(WEIGHTS) }, { path: "config.json", sha256: hashOf(CONFIG) }];
+  for (const parts of [{}, { origin: new URL(base).origin }, { openStore: () => Promise.reject(new Error("no disk")) }]) {
+    const cache = newCache(parts);
+    await fill(cache, ["weights.onnx", "config.json"]);
+    assert.deepEqual(cache.identity.files, files);
+  }
+});
+
 test("progress grows and its last report is exact", async () => {
   await fill(newCache(), ["weights.onnx"]);
   const loaded = progress.map((step) => step.loaded_bytes);

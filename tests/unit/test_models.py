@@ -1,7 +1,10 @@
+import hashlib
+import subprocess
+
 import pytest
 
 from galamsey.errors import SourceError
-from galamsey.models import DEMO, FULL, HUB, MAIN, MODELS, SESSIONS, Source, read_source
+from galamsey.models import DEMO, FULL, HUB, MAIN, MODELS, SESSIONS, Source, fingerprint, read_source
 
 
 def test_loading_the_demo_model_reads_its_configuration_and_three_sessions():
@@ -42,6 +45,18 @@ def test_the_full_model_s_size_and_published_recall_are_told():
     assert FULL.download_mb == pytest.approx(1000)
     assert "recall 0.592" in FULL.honesty
     assert "suspected" in FULL.honesty
+
+
+def test_a_models_fingerprint_is_that_of_the_list_which_sha256sum_writes(tmp_path):
+    names = ("config.json", "onnx/a.onnx")
+    (tmp_path / "onnx").mkdir()
+    for name in names:
+        (tmp_path / name).write_text(name)
+    listed = subprocess.run(["sha256sum", *names], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    files = [(line.split()[1], line.split()[0]) for line in listed.splitlines()]
+
+    assert fingerprint(reversed(files)) == hashlib.sha256(listed.encode()).hexdigest()
+    assert fingerprint(files[:1]) != fingerprint(files)
 
 
 def test_chips_are_never_enlarged_and_models_do_not_share_a_mutable_processor():

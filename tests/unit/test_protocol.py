@@ -159,7 +159,12 @@ def test_a_probe_s_answer_becomes_an_adapter():
 
 
 def test_a_loaded_model_tells_where_its_decoder_runs():
-    assert read_terminal(golden("loaded")) == Loaded(device="webgpu", dtype="fp32", ms=1830.5)
+    assert read_terminal(golden("loaded")) == Loaded(
+        device="webgpu",
+        dtype="fp32",
+        ms=1830.5,
+        files=tuple((one["path"], one["sha256"]) for one in golden("loaded")["files"]),
+    )
 
 
 def test_an_answer_carries_text_tokens_and_how_clear_they_were():

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from galamsey.models import FULL, fingerprint
 from galamsey.pipeline import analyse
 from galamsey.records import run_record
 from galamsey.state import RunEnded, RunStarted, StepReported, initial_state, update
 from tests.unit.builders import BOXES, CHIP_GRID, POINT, READY_MODEL, REQUEST, World, scene_of
 
 
-def record_of(boxes):
-    state = replace(initial_state(), model=READY_MODEL)
+def record_of(boxes, model=READY_MODEL):
+    state = replace(initial_state(), model=model)
     state = update(state, RunStarted(run_id=1, request=REQUEST, started=datetime(2025, 7, 1, tzinfo=UTC)))
     fresh = run_record(state.run)
     steps = []
@@ -46,6 +47,23 @@ def test_a_record_holds_the_finding():
     assert RECORD["description"] == "Two areas of exposed soil."
     assert set(RECORD["ms"]) == {"search", "choose", "bands", "detect", "describe"}
     assert RECORD["least_bytes"] <= RECORD["bytes_read"]
+
+
+def test_a_record_tells_exactly_which_files_the_model_was():
+    files = (("config.json", "ab" * 32), ("onnx/a.onnx", "cd" * 32))
+    told, _ = record_of(BOXES, replace(READY_MODEL, model=FULL, files=files, revision="f00d"))
+
+    assert told["model_files"] == {
+        "source": FULL.base_url,
+        "revision": "f00d",
+        "dtype": "fp32",
+        "sha256": fingerprint(files),
+        "files": dict(files),
+    }
+    rows = dict(told["provenance"])
+    assert fingerprint(files) in rows["Model SHA-256"]
+    assert rows["Model revision"] == "f00d"
+    assert RECORD["model_files"] is None
 
 
 def test_what_is_not_known_is_none_and_not_zero():
