@@ -12,30 +12,47 @@ const VERSION = 1;
 const RECORDS = "records";
 const PIXELS = "pixels";
 
-/** What both ways of keeping records can do. */
-class Store {
-  /** @type {BroadcastChannel | null} */
-  channel = null;
-  persistent = true;
+/** Rows that are not on disk: all of them where the browser keeps nothing, else those for which it had no room. */
+class Memory {
+  /** @type {Map<string, Row & { base: number, pixels: string | null }>} base: the revision on disk that it follows */
+  rows = new Map();
 
-  told() {
-    this.channel?.postMessage(null);
+  /**
+   * @param {Row} row
+   * @param {number} base
+   * @param {string | null} pixels null to leave them as they are
+   */
+  keep(row, base, pixels) {
+    this.rows.set(row.id, { ...row, base, pixels: pixels ?? this.rows.get(row.id)?.pixels ?? null });
   }
 }
 
-class DiskStore extends Store {
+class DiskStore {
+  /** @type {BroadcastChannel | null} */
+  channel = null;
+  persistent = true;
+  /** What the disk said when it last took nothing. */
+  problem = "";
+  #unsaved = new Memory();
   #database;
 
   /** @param {IDBDatabase} database */
   constructor(database) {
-    super();
     this.#database = database;
     database.onversionchange = () => database.close(); // another tab wants to delete or upgrade it
   }
 
+  /** Ids of rows that are in memory only. */
+  get unsaved() {
+    return [...this.#unsaved.rows.keys()];
+  }
+
   /** @returns {Promise<Row[]>} */
-  rows() {
-    return settled(this.#database.transaction(RECORDS).objectStore(RECORDS).getAll());
+  async rows() {
+    /** @type {Row[]} */
+    const kept = await settled(this.#database.transaction(RECORDS).objectStore(RECORDS).getAll());
+    const waiting = [...this.#unsaved.rows.values()].map(({ id, revision, text }) => ({ id, revision, text }));
+    return [...kept.filter(({ id }) => !this.#unsaved.rows.has(id)), ...waiting];
   }
 
   /**
@@ -43,7 +60,8 @@ class DiskStore extends Store {
    * @returns {Promise<string | undefined>}
    */
   async pixels(id) {
-    return (await settled(this.#database.transaction(PIXELS).objectStore(PIXELS).get(id)))?.text;
+    const waiting = this.#unsaved.rows.get(id)?.pixels;
+    return waiting ?? (await settled(this.#database.transaction(PIXELS).objectStore(PIXELS).get(id)))?.text;
   }
 
   /**
@@ -52,7 +70,30 @@ class DiskStore extends Store {
    * @param {string | null} pixels
    * @returns {Promise<Row | null>}
    */
-  put(row, seen, pixels) {
+  async put(row, seen, pixels) {
+    const waiting = this.#unsaved.rows.get(row.id);
+    const base = waiting?.revision === seen ? waiting.base : seen;
+    let newer;
+    try {
+      newer = await this.#write(row, base, pixels ?? waiting?.pixels ?? null);
+    } catch (error) {
+      this.problem = String(error);
+      console.warn(`a record is kept in memory only: ${error}`);
+      this.#unsaved.keep(row, base, pixels);
+      return null;
+    }
+    if (newer === null) this.#unsaved.rows.delete(row.id);
+    else if (waiting !== undefined) waiting.base = newer.revision; // whoever builds on it has seen it now
+    return newer;
+  }
+
+  /**
+   * @param {Row} row
+   * @param {number} seen
+   * @param {string | null} pixels
+   * @returns {Promise<Row | null>}
+   */
+  #write(row, seen, pixels) {
     return new Promise((resolve, reject) => {
       const transaction = this.#database.transaction([RECORDS, PIXELS], "readwrite", { durability: "strict" });
       /** @type {Row | null} */
@@ -77,10 +118,11 @@ class DiskStore extends Store {
    * @param {string[]} ids
    * @returns {Promise<void>}
    */
-  remove(ids) {
-    return new Promise((resolve, reject) => {
+  async remove(ids) {
+    for (const id of ids) this.#unsaved.rows.delete(id);
+    await new Promise((resolve, reject) => {
       const transaction = this.#database.transaction([RECORDS, PIXELS], "readwrite", { durability: "strict" });
-      transaction.oncomplete = () => resolve();
+      transaction.oncomplete = resolve;
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction was aborted", "AbortError"));
       for (const id of ids) for (const name of [RECORDS, PIXELS]) transaction.objectStore(name).delete(id);
     });
@@ -88,20 +130,29 @@ class DiskStore extends Store {
 }
 
 /** For browsers that keep nothing: gone with the page. */
-class MemoryStore extends Store {
+class MemoryStore {
+  /** @type {BroadcastChannel | null} */
+  channel = null;
   persistent = false;
-  /** @type {Map<string, Row>} */
-  #rows = new Map();
-  /** @type {Map<string, string>} */
-  #pixels = new Map();
+  problem;
+  #memory = new Memory();
+
+  /** @param {unknown} error why the browser keeps nothing */
+  constructor(error) {
+    this.problem = String(error);
+  }
+
+  get unsaved() {
+    return [...this.#memory.rows.keys()];
+  }
 
   async rows() {
-    return [...this.#rows.values()];
+    return [...this.#memory.rows.values()].map(({ id, revision, text }) => ({ id, revision, text }));
   }
 
   /** @param {string} id */
   async pixels(id) {
-    return this.#pixels.get(id);
+    return this.#memory.rows.get(id)?.pixels ?? undefined;
   }
 
   /**
@@ -110,19 +161,15 @@ class MemoryStore extends Store {
    * @param {string | null} pixels
    */
   async put(row, seen, pixels) {
-    const present = this.#rows.get(row.id);
+    const present = this.#memory.rows.get(row.id);
     if (present !== undefined && present.revision !== seen) return present;
-    this.#rows.set(row.id, row);
-    if (pixels !== null) this.#pixels.set(row.id, pixels);
+    this.#memory.keep(row, seen, pixels);
     return null;
   }
 
   /** @param {string[]} ids */
   async remove(ids) {
-    for (const id of ids) {
-      this.#rows.delete(id);
-      this.#pixels.delete(id);
-    }
+    for (const id of ids) this.#memory.rows.delete(id);
   }
 }
 
@@ -141,16 +188,26 @@ export async function open(name, changed) {
     store = new DiskStore(await openDatabase(name));
   } catch (error) {
     console.warn(`records are kept in memory only: ${error}`);
-    return new MemoryStore();
+    return new MemoryStore(error);
   }
   store.channel = new BroadcastChannel(name);
   store.channel.onmessage = () => changed();
   return store;
 }
 
+/**
+ * What would be lost with the page.
+ *
+ * @param {Records} store
+ * @returns {string} JSON of { persistent: whether the browser keeps anything, ids: of rows in memory only, problem }
+ */
+export function unsaved(store) {
+  return JSON.stringify({ persistent: store.persistent, ids: store.unsaved, problem: store.problem });
+}
+
 /** @param {Records} store */
-export function isPersistent(store) {
-  return store.persistent;
+function told(store) {
+  store.channel?.postMessage(null);
 }
 
 /**
@@ -183,7 +240,7 @@ export async function pixels(store, id) {
 export async function put(store, id, seen, text, pixelsText) {
   const newer = await store.put({ id, revision: seen + 1, text }, seen, pixelsText || null);
   if (newer !== null) return JSON.stringify(newer);
-  store.told();
+  told(store);
   return "";
 }
 
@@ -193,7 +250,7 @@ export async function put(store, id, seen, text, pixelsText) {
  */
 export async function remove(store, idsText) {
   await store.remove(JSON.parse(idsText));
-  store.told();
+  told(store);
 }
 
 /** @returns {Promise<string>} JSON of what the origin uses and may use, bytes; null where the browser does not say */

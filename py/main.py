@@ -227,6 +227,8 @@ class App:
                 delete=lambda ids, deleted: self._guard(self._archivist.delete(ids, deleted=deleted)),
                 undo=lambda: self._guard(self._archivist.undo()),
                 backup=lambda: self._guard(self._backup()),
+                backup_unsaved=lambda: self._guard(self._backup(sorted(self.state.ledger.unsaved))),
+                save_again=lambda: self._guard(self._archivist.save_again()),
                 take_in=lambda file: self._guard(self._take_in(file)),
             ),
         )
@@ -714,11 +716,11 @@ class App:
         self._archivist.show(open_id=finding_id)
         self._show_on_map(run.run_id, run.composed)
 
-    async def _backup(self) -> None:
-        """Hand the chosen findings to the person as one file, or all that are shown where none is chosen."""
+    async def _backup(self, ids: Sequence[str] = ()) -> None:
+        """Hand findings to the person as one file: these, else the chosen ones, else all that are shown."""
         ledger = self.state.ledger
-        ids = [entry.id for entry in shown(ledger)]
-        chosen = [one for one in ids if one in ledger.chosen] or ids
+        listed = [entry.id for entry in shown(ledger)]
+        chosen = list(ids) or [one for one in listed if one in ledger.chosen] or listed
         name = f"suspected-mining-backup-{utc_now():%Y%m%dT%H%M%SZ}.zip"
         offer_bytes(name, "application/zip", await self._archivist.backup(chosen))
 

@@ -84,6 +84,8 @@ class Ledger:
     quota_bytes: int | None = None
     persistent: bool = True
     """False where the browser keeps nothing."""
+    unsaved: frozenset[str] = frozenset()
+    """Ids of findings that are in memory only, and would be lost with the page."""
     message: str = ""
 
 

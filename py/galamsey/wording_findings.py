@@ -113,11 +113,26 @@ def usage_words(ledger: Ledger) -> str:
     kept = sum(not entry.deleted for entry in ledger.entries)
     count = f"{kept} finding{'' if kept == 1 else 's'}"
     if not ledger.persistent:
-        return f"{count}, in memory only: this browser keeps nothing. Take a backup before you leave."
+        return f"{count}, in memory only: this browser keeps nothing."
     if ledger.used_bytes is None:
         return count
     room = "" if ledger.quota_bytes is None else f" of {format_bytes(ledger.quota_bytes)}"
     return f"{count}. Site storage: {format_bytes(ledger.used_bytes)}{room}"
+
+
+def unsaved_words(ledger: Ledger) -> tuple[str, str]:
+    """Say what would be lost with the page, as title and remedy; empty where nothing would."""
+    count = len(ledger.unsaved)
+    if not count:
+        return "", ""
+    what = "A finding is" if count == 1 else f"{count} findings are"
+    title = f"{what} in memory only, and lost when this page closes"
+    if not ledger.persistent:
+        return title, "This browser keeps nothing here, as in some private windows. Take a backup as a file."
+    return (
+        title,
+        "The browser had no room. Take a backup as a file, or make room (delete models, regions) and try again.",
+    )
 
 
 def none_words(ledger: Ledger) -> str:

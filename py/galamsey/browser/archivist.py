@@ -107,6 +107,14 @@ class Archivist:
             await self.change(finding_id, lambda finding: replace(finding, deleted=now if deleted else "", toggled=now))
         self.show(undoable=tuple(ids) if deleted else (), chosen=self._ledger.chosen - set(ids))
 
+    async def save_again(self) -> None:
+        """Try once more to keep what is in memory only."""
+        await self._opened.wait()
+        async with self._turn:
+            for finding_id in json.loads(str(bridge.unsaved(self._store)))["ids"]:
+                await self._write(self._findings[finding_id])
+        await self._publish()
+
     async def undo(self) -> None:
         """Restore what was deleted last."""
         await self.delete(self._ledger.undoable, deleted=False)
@@ -154,9 +162,7 @@ class Archivist:
             try:
                 newer = await bridge.put(self._store, finding.id, finding.revision, write_finding(finding), pixels)
             except JsException as error:
-                raise FindingError(
-                    f"the finding could not be kept: {error}. Make room: delete models or findings"
-                ) from error
+                raise FindingError(f"the finding could not be kept: {error}") from error
             if not newer:
                 self._findings[finding.id] = replace(finding, revision=finding.revision + 1)
                 return
@@ -186,6 +192,7 @@ class Archivist:
 
     async def _publish(self) -> None:
         usage = json.loads(str(await bridge.usage()))
+        unsaved = json.loads(str(bridge.unsaved(self._store)))
         message = self._ledger.message
         if self._unread:
             message = f"{self._unread} of the kept findings cannot be read by this version. They were left as they are."
@@ -193,7 +200,8 @@ class Archivist:
             entries=tuple(entry_of(finding) for finding in self._findings.values()),
             used_bytes=usage["used"],
             quota_bytes=usage["quota"],
-            persistent=bool(bridge.isPersistent(self._store)),
+            persistent=unsaved["persistent"],
+            unsaved=frozenset(unsaved["ids"]),
             chosen=self._ledger.chosen & set(self._findings),
             message=message,
         )

@@ -22,7 +22,15 @@ from galamsey.browser.page import (
     write,
 )
 from galamsey.ledger import STATUSES, Filter, shown
-from galamsey.wording_findings import chosen_words, entry_status, entry_when, none_words, undo_words, usage_words
+from galamsey.wording_findings import (
+    chosen_words,
+    entry_status,
+    entry_when,
+    none_words,
+    undo_words,
+    unsaved_words,
+    usage_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +50,10 @@ class HistoryHandlers:
     """Delete these findings, or with False restore them."""
     undo: Callable[[], None]
     backup: Callable[[], None]
+    backup_unsaved: Callable[[], None]
+    """Hand out what is in memory only."""
+    save_again: Callable[[], None]
+    """Try once more to keep what is in memory only."""
     take_in: Callable[[Any], None]
     """Add the findings of a file."""
 
@@ -66,6 +78,9 @@ class HistoryDialog:
         on_click("history-backup", handlers.backup)
         on_click("history-import", lambda: element("history-input").click())
         listen(element("history-input"), "change", lambda _event: self._file_chosen())
+        on_click("unsaved-backup", handlers.backup_unsaved)
+        on_click("unsaved-again", handlers.save_again)
+        listen(js.window, "beforeunload", self._leaving)
         listen(js.document, "keydown", self._key_pressed)
 
     def open(self) -> None:
@@ -74,10 +89,15 @@ class HistoryDialog:
         self._draw()
 
     def render(self, state: AppState) -> None:
-        """Show what is kept, while the dialog is open."""
+        """Show what is kept, while the dialog is open, and always what is not."""
         if state.ledger is self._ledger:
             return
         self._ledger = state.ledger
+        title, words = unsaved_words(state.ledger)
+        write("unsaved-title", title)
+        write("unsaved-words", words)
+        show("unsaved", shown=bool(title))
+        show("unsaved-again", shown=state.ledger.persistent)
         if element("history").open:
             self._draw()
 
@@ -153,6 +173,11 @@ class HistoryDialog:
         if files.length:
             self._handlers.take_in(files.item(0))
             element("history-input").value = ""
+
+    def _leaving(self, event: Any) -> None:  # noqa: ANN401 - a DOM event
+        """Let the browser ask before a page closes with which findings would be lost."""
+        if self._ledger is not None and self._ledger.unsaved:
+            event.preventDefault()
 
     def _key_pressed(self, event: Any) -> None:  # noqa: ANN401 - a DOM event
         if event.ctrlKey or event.metaKey or event.altKey or event.key != "h":

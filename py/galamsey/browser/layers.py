@@ -73,7 +73,9 @@ class LayersPanel:
         except JsException as error:
             write("layer-status", f"{file.name} could not be kept: {error}")
         else:
-            write("layer-status", f"{layer.name}: {len(layer.features)} features")
+            unsaved = layer.id in json.loads(str(bridge.unsaved(self._store)))["ids"]
+            memory = ", in memory only: this browser has no room for it" if unsaved else ""
+            write("layer-status", f"{layer.name}: {len(layer.features)} features{memory}")
             await self._read_all()
 
     async def _remove(self, layer_id: str) -> None:
