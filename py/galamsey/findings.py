@@ -432,8 +432,7 @@ def _read_run(value: object) -> Mapping[str, Any]:
         _scene(value["scene"])
         _margin(value)
         _context(value)
-        if value.get("model_files") is not None and not SHA256.fullmatch(value["model_files"]["sha256"]):
-            raise FindingError("expected a SHA-256 of the model's files")
+        _fingerprint(value)
         _sites(value, grid)
         _refined(value)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -498,6 +497,16 @@ def _context(record: Mapping[str, Any]) -> tuple[tuple[Near, ...], ...]:
         )
         for nears in record.get("context", ())
     )
+
+
+def _fingerprint(record: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the list of the model's files; records from before it was written down have none."""
+    files = record.get("model_files")
+    if files is None:
+        return None
+    if not SHA256.fullmatch(files["sha256"]):
+        raise FindingError(f"expected a SHA-256 of the model's files, got {files['sha256'][:40]!r}")
+    return str(files["sha256"])
 
 
 def _margin(record: Mapping[str, Any]) -> float | None:
@@ -575,5 +584,4 @@ def kept_confirmed(finding: Finding) -> tuple[tuple[Site, Disturbed | None], ...
 
 def kept_fingerprint(finding: Finding) -> str | None:
     """Return the SHA-256 of the list of the model's files; None where it was not written down."""
-    files = finding.run.get("model_files")
-    return None if files is None else str(files["sha256"])
+    return _fingerprint(finding.run)
