@@ -58,12 +58,15 @@ async function pieces(ids) {
 }
 
 /** Never looks ahead. */
-const NO_DRAFTS = { draftLength: () => 0, observe: () => {} };
+const NO_DRAFTS = {
+  of: () => ({ stepLength: (rows) => Math.min(...rows.map(({ waiting }) => waiting)), observe: () => {} }),
+};
 
-async function run({ pictures, prompts, forced, firstBox, drafts }) {
+/** Answers about one chip, or about several at once; `forced` holds each chip's tokens. */
+async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts }) {
   const before = meter.read();
   const started = performance.now();
-  const request = { images: pictures.map(() => ({ width: 128, height: 128, channels: 3 })), prompts };
+  const request = { images: pictures.map(() => ({ width: 128, height: 128, channels: 3 })), chips, prompts };
   const inputs = await model.inputs(request, pictures);
   const preprocess = performance.now() - started;
   const answers = [];
@@ -75,17 +78,18 @@ async function run({ pictures, prompts, forced, firstBox, drafts }) {
     eosTokenIds: model.eosTokenIds,
     speech: model.speech,
     recollection: model.recollection,
-    pace: drafts ? model.pace : NO_DRAFTS,
+    paces: drafts ? model.paces : NO_DRAFTS,
     onStage: () => {},
     onText: (prompt, text) => {
       if (prompt === 0 && firstBoxAt === null && text.includes(firstBox)) firstBoxAt = performance.now() - started;
     },
-    onAnswer: (_, answer) => answers.push({ ...answer, end: performance.now() - started }),
+    onAnswer: (_, answer, chip) => answers.push({ ...answer, chip, end: performance.now() - started }),
     signal: new AbortController().signal,
-    ...(forced ? { steer: (choice, prompt, place) => ({ ...choice, id: forced[prompt][place] }) } : {}),
+    ...(forced ? { steer: (choice, prompt, place, chip) => ({ ...choice, id: forced[chip][prompt][place] }) } : {}),
   });
   return {
-    answers: answers.map(({ tokens, text, ms, stopped, end }) => ({
+    answers: answers.map(({ tokens, text, ms, stopped, chip, end }) => ({
+      chip,
       ids: tokens.map(({ id }) => id),
       text,
       stopped,

@@ -62,6 +62,53 @@ function recorded(passes, from, limit) {
   return texts.slice(0, limit);
 }
 
+function picturesOf(chips, chip) {
+  const start = chip * 2 * PICTURE_BYTES;
+  return [0, 1].map((index) => chips.slice(start + index * PICTURE_BYTES, start + (index + 1) * PICTURE_BYTES));
+}
+
+/** Groups of chips, answered one after the other and together, in turn. */
+async function runTogether(config, chips, pass, passes) {
+  const engine = new Remote("./engine_worker.js");
+  const loaded = { engine: await engine.call("load", pass.engine) };
+  log(`${pass.name}: loaded`);
+  const work = pass.replay
+    ? recorded(passes, pass.replay, pass.chips)
+    : Array.from({ length: pass.chips }, (_, index) => ({ chip: pass.first_chip + index, texts: null }));
+  const groups = [];
+  for (let start = 0; start + pass.together <= work.length; start += pass.together) {
+    groups.push(work.slice(start, start + pass.together));
+  }
+  const job = { prompts: pass.prompts, firstBox: config.first_box, drafts: pass.drafts };
+  const runs = [];
+  const until = performance.now() + 1000 * pass.seconds;
+  for (let round = -1; round < pass.rounds; round += 1) {
+    for (const group of round < 0 ? groups.slice(0, 1) : groups) {
+      if (performance.now() > until) break;
+      const forced = pass.replay ? await Promise.all(group.map(({ texts }) => engine.call("encode", texts))) : null;
+      const run = { chips: group.map(({ chip }) => chip), round };
+      const apart = async () => {
+        const each = [];
+        for (const [place, { chip }] of group.entries()) {
+          const own = forced && [forced[place]];
+          each.push(await engine.call("run", { ...job, pictures: picturesOf(chips, chip), forced: own }));
+        }
+        run.apart = each;
+      };
+      const together = async () => {
+        const pictures = group.flatMap(({ chip }) => picturesOf(chips, chip));
+        run.together = await engine.call("run", { ...job, pictures, chips: group.length, forced });
+      };
+      for (const way of runs.length % 2 ? [together, apart] : [apart, together]) await way();
+      if (round >= 0) runs.push(run);
+      const ms = run.apart.reduce((sum, one) => sum + one.ms, 0);
+      log(`${pass.name}: chips ${run.chips}, apart ${ms.toFixed(0)} ms, together ${run.together.ms.toFixed(0)} ms`);
+    }
+  }
+  engine.end();
+  return { name: pass.name, loaded, together: pass.together, runs };
+}
+
 async function runPass(config, chips, pass, passes) {
   const engine = new Remote("./engine_worker.js");
   const reference = pass.reference ? new Remote("./reference_worker.js") : null;
@@ -77,11 +124,8 @@ async function runPass(config, chips, pass, passes) {
   for (let round = -1; round < pass.rounds; round += 1) {
     for (const { chip, texts } of round < 0 ? work.slice(0, pass.warm_up ?? 1) : work) {
       if (performance.now() > until) break;
-      const start = chip * 2 * PICTURE_BYTES;
-      const pictures = [0, 1].map((index) => {
-        return chips.slice(start + index * PICTURE_BYTES, start + (index + 1) * PICTURE_BYTES);
-      });
-      const forced = texts === null ? null : await engine.call("encode", texts);
+      const pictures = picturesOf(chips, chip);
+      const forced = texts === null ? null : [await engine.call("encode", texts)];
       const job = { pictures, prompts: pass.prompts, forced, firstBox: config.first_box, drafts: pass.drafts };
       const order = reference === null ? [engine] : runs.length % 2 ? [engine, reference] : [reference, engine];
       const run = { chip, round, forced };
@@ -129,7 +173,7 @@ async function main() {
     for (const pass of config.passes) {
       log(`${pass.name}: begins`);
       try {
-        passes[pass.name] = await runPass(config, chips, pass, passes);
+        passes[pass.name] = await (pass.together ? runTogether : runPass)(config, chips, pass, passes);
         await send("pass", passes[pass.name]);
       } catch (error) {
         await send("failure", { name: pass.name, message: String(error?.stack ?? error) });

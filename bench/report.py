@@ -104,6 +104,55 @@ def _pass(one: dict[str, Any], weights: int | None, bandwidth: float | None) -> 
     }
 
 
+def _together(one: dict[str, Any]) -> dict[str, Any]:
+    """Compare chips that were answered at once with the same chips one after the other."""
+    apart = [sum(each["ms"] for each in run["apart"]) for run in one["runs"]]
+    together = [run["together"]["ms"] for run in one["runs"]]
+    same, all_answers = 0, 0
+    for run in one["runs"]:
+        for chip, each in enumerate(run["apart"]):
+            at_once = [answer["ids"] for answer in run["together"]["answers"] if answer["chip"] == chip]
+            all_answers += len(at_once)
+            same += sum(ours == theirs["ids"] for ours, theirs in zip(at_once, each["answers"], strict=True))
+    ratios = [_ratio(one_by_one, at_once) for one_by_one, at_once in zip(apart, together, strict=True)]
+    steps = [sum(len(answer["steps"]) for each in run["apart"] for answer in each["answers"]) for run in one["runs"]]
+    shared = [sum(_longest(run["together"]["answers"])) for run in one["runs"]]
+    return {
+        "name": one["name"],
+        "together": one["together"],
+        "runs": len(one["runs"]),
+        "loaded": one["loaded"],
+        "apart_ms": _median(apart),
+        "together_ms": _median(together),
+        "times_faster": _median(ratios),
+        "least_times_faster": min(filter(None, ratios), default=None),
+        "most_times_faster": max(filter(None, ratios), default=None),
+        "steps_apart": _median(steps),
+        "steps_together": _median(shared),
+        "stages_ms": {
+            way: {
+                stage: _median(sum(each["stages"][stage] for each in several) for several in given)
+                for stage in ("preprocess", "vision", "prefix")
+            }
+            for way, given in (
+                ("apart", [run["apart"] for run in one["runs"]]),
+                ("together", [[run["together"]] for run in one["runs"]]),
+            )
+        },
+        "answers_same": same,
+        "answers": all_answers,
+    }
+
+
+def _longest(answers: list[dict[str, Any]]) -> list[int]:
+    """Return the steps of each prompt: as many as its longest answer took."""
+    chips = 1 + max(answer["chip"] for answer in answers)
+    return [
+        max(len(answer["steps"]) for answer in answers[start : start + chips])
+        for start in range(0, len(answers), chips)
+    ]
+
+
 def _lean(run: dict[str, Any]) -> dict[str, Any]:
     """Keep a run's figures and leave its token ids out."""
     lean: dict[str, Any] = {"chip": run["chip"], "round": run["round"]}
@@ -131,6 +180,9 @@ def summary(raw: dict[str, Any], folders: Mapping[str, Path]) -> dict[str, Any]:
     bandwidth = (adapter.get("bandwidth") or {}).get("bytes_per_second")
     figures = []
     for one in raw["passes"]:
+        if "together" in one:
+            figures.append(_together(one))
+            continue
         twin = one["name"].startswith("twin")
         dtype = "fp16" if twin or one["name"].endswith("fp16") else "fp32"
         figures.append(_pass(one, decoder_bytes(folders["twin" if twin else "demo"], dtype), bandwidth))
@@ -177,6 +229,10 @@ def table(result: dict[str, Any]) -> str:
     )
     rows = [head]
     for one in result["passes"]:
+        if "together" in one:
+            times = (_cell(one[key]) for key in ("apart_ms", "together_ms", "times_faster"))
+            steps = f"{_cell(one['steps_apart'])} and {_cell(one['steps_together'])} steps"
+            rows.append((one["name"], "apart, together", *times, f"{one['answers_same']} same", steps, "", ""))
         for side in ("reference", "engine"):
             if side in one:
                 ours = side == "engine"

@@ -121,6 +121,13 @@ def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
                 few(name="twin, logits brought back", engine={"choice": False}),
                 few(name="twin, asyncify build", engine={"build": "asyncify"}),
             ]
+    for count in map(int, filter(None, options.together.split(","))):
+        ways = [demo(name=f"together-{count}", dtype="fp32", together=count, rounds=options.rounds)]
+        if options.twin:
+            ways.append(twin(name=f"twin, together {count}", together=count, rounds=options.rounds))
+        if options.variants:
+            ways += [{**way, "name": f"{way['name']}, one token per step", "drafts": False} for way in ways]
+        wanted += ways
     if options.compare:
         more = partial(demo, chips=options.compare, first_chip=options.chips)
         wanted += [more(name=f"tokens-{dtype}", dtype=dtype) for dtype in options.dtypes.split(",")]
@@ -248,6 +255,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--replays", type=int, default=6, help="chips that the twin replays; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=1, help="of the twin's replays; default: %(default)s")
     parser.add_argument("--variants", action="store_true", help="also measure the twin with one lever off at a time")
+    parser.add_argument("--together", default="", help="also measure so many chips at once: 2, 4 or both with a comma")
     parser.add_argument("--compare", type=int, default=0, help="more chips whose tokens are compared, at the end")
     parser.add_argument("--seconds", type=float, default=600, help="most for each pass; default: %(default)s")
     parser.add_argument("--patience", type=float, default=1800, help="seconds until it gives up; default: %(default)s")

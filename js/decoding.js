@@ -1,21 +1,25 @@
 /**
  * Greedy decoding of several prompts about the same images: the images once, what the prompts share once, and several
- * tokens per step.
+ * tokens per step. Chips whose images are equally large are answered together, each in a row of its own.
  *
  * Each step feeds the tokens that the decoder does not hold yet and a draft of what may follow, and takes the model's own
  * choice at every position. Where the draft differs from it, the choices after are void. So the tokens are those of one step
- * per token, whatever the drafts say. The library's own `generate` never gives the event loop a turn on WebAssembly; this
- * loop pauses for messages between any two runs of a session.
+ * per token, whatever the drafts say, and those of each chip alone. The library's own `generate` never gives the event loop
+ * a turn on WebAssembly; this loop pauses for messages between any two runs of a session.
+ *
+ * The decoder holds equally much of every row, since its short convolutions would read padding. A step's states are kept
+ * only if all that it fed belongs to the answers; else each row keeps what it has learnt, and is fed it again.
  */
 
+import { AnswerWriter } from "./answer_writer.js";
 import { Drafter } from "./drafts.js";
 import { dispose } from "./network.js";
 import { nextTurn } from "./turns.js";
 
 /** @import { Choice } from "./choice.js" */
-/** @import { Recollection, Speech } from "./drafts.js" */
+/** @import { Proposal, Recollection, Speech } from "./drafts.js" */
 /** @import { Network, OrtTensor, States } from "./network.js" */
-/** @import { Pace } from "./pace.js" */
+/** @import { Paces } from "./pace.js" */
 /** @import { AnswerTimings, Question, StageName, Stopped, Token } from "./protocol.js" */
 
 /** @typedef {{ ids: number[], question: Question }} Prompt the whole conversation up to the answer */
@@ -23,19 +27,29 @@ import { nextTurn } from "./turns.js";
 /**
  * @typedef {object} DecodingOptions
  * @property {Network} network
- * @property {Record<string, OrtTensor>} images what the vision encoder takes
+ * @property {number} [chips] how many there are; one by default
+ * @property {Record<string, OrtTensor>} images what the vision encoder takes, chip by chip
  * @property {Prompt[]} prompts
  * @property {number} imageTokenId the token whose embeddings are replaced by image features
  * @property {ReadonlySet<number>} eosTokenIds
  * @property {Speech} speech
  * @property {Recollection} recollection
- * @property {Pace} pace
+ * @property {Pick<Paces, "of">} paces
  * @property {(stage: StageName, prompt?: number) => void} onStage
- * @property {(prompt: number, text: string, nTokens: number) => void} onText called after each step
- * @property {(prompt: number, answer: Answer) => void} onAnswer
+ * @property {(prompt: number, text: string, nTokens: number, chip: number) => void} onText called after each step
+ * @property {(prompt: number, answer: Answer, chip: number) => void} onAnswer
  * @property {AbortSignal} signal
  * @property {() => Promise<void>} [pause] gives the event loop a turn
- * @property {(choice: Choice, prompt: number, position: number) => Choice} [steer] what to take for a choice; for replays
+ * @property {(choice: Choice, prompt: number, position: number, chip: number) => Choice} [steer] what to take for a
+ *   choice; for replays
+ */
+/**
+ * @typedef {object} Row one chip's answer to one prompt
+ * @property {number} chip
+ * @property {AnswerWriter} writer
+ * @property {Drafter} drafter
+ * @property {number[]} waiting tokens that are certain and that the decoder does not hold
+ * @property {boolean} ended
  */
 
 /**
@@ -44,7 +58,7 @@ import { nextTurn } from "./turns.js";
  * @throws {unknown} the signal's reason, within one session run of its abort
  */
 export async function answerAll(options) {
-  const { network, prompts, onStage, signal, pause = nextTurn } = options;
+  const { network, chips = 1, prompts, recollection, onStage, signal, pause = nextTurn } = options;
   const clock = stopwatch();
   const checkpoint = async () => {
     await pause();
@@ -60,24 +74,25 @@ export async function answerAll(options) {
     await checkpoint();
     onStage("prefill");
     const shared = sharedLength(prompts.map(({ ids }) => ids));
-    const ids = /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared);
-    const embeddings = await network.embed([ids]);
-    placeFeatures(embeddings, features, ids, options.imageTokenId);
-    prefix = (await network.step(network.emptyStates(1), embeddings, shared, 1)).states;
+    const rows = Array.from({ length: chips }, () => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
+    const embeddings = await network.embed(rows);
+    placeFeatures(embeddings, features, rows.flat(), options.imageTokenId);
+    prefix = (await network.step(network.emptyStates(chips), embeddings, shared, 1)).states;
     embeddings.dispose();
     ms.prefix = clock();
-    /** @type {number[][]} */
-    const before = [];
-    for (const [index, { ids: all, question }] of prompts.entries()) {
-      const drafter = new Drafter(question.draft ?? {}, options.speech, options.recollection, [
-        ...before,
-        ...options.recollection.answersTo(question.prompt),
-      ]);
-      const answer = await answerOne(options, checkpoint, drafter, { index, prefix, shared, rest: all.slice(shared) });
-      const said = answer.tokens.map(({ id }) => id);
-      before.push(said);
-      options.recollection.keep(question.prompt, said);
-      options.onAnswer(index, answer);
+    /** @type {number[][][]} by chip: what it said to the prompts before */
+    const before = rows.map(() => []);
+    for (const [index, { ids, question }] of prompts.entries()) {
+      const remembered = recollection.answersTo(question.prompt);
+      const drafters = before.map((said) => {
+        return new Drafter(question.draft ?? {}, options.speech, recollection, [...said, ...remembered]);
+      });
+      await answerOne(options, checkpoint, drafters, { index, prefix, shared, rest: ids.slice(shared) }, (answer, chip) => {
+        const said = answer.tokens.map(({ id }) => id);
+        before[chip]?.push(said);
+        recollection.keep(question.prompt, said);
+        options.onAnswer(index, answer, chip);
+      });
     }
   } finally {
     features.dispose();
@@ -89,77 +104,138 @@ export async function answerAll(options) {
 /**
  * @param {DecodingOptions} options
  * @param {() => Promise<void>} checkpoint
- * @param {Drafter} drafter
+ * @param {Drafter[]} drafters one for each chip
  * @param {{ index: number, prefix: States, shared: number, rest: number[] }} start
- * @returns {Promise<Answer>}
+ * @param {(answer: Answer, chip: number) => void} onEnd called as soon as a chip's answer is whole
  */
-async function answerOne(options, checkpoint, drafter, { index, prefix, shared, rest }) {
-  const { network, pace, onStage, onText, steer } = options;
+async function answerOne(options, checkpoint, drafters, { index, prefix, shared, rest }, onEnd) {
+  const { network, paces, onStage, onText } = options;
   const { question } = /** @type {Prompt} */ (options.prompts[index]);
-  const writer = new AnswerWriter(question, options);
   const clock = stopwatch();
-  /** @type {AnswerTimings} */
-  const ms = { prefill: 0, decode: 0, steps: [] };
+  /** @type {number[]} */
+  const steps = [];
+  /** @type {Row[]} in the order of the states */
+  let rows = drafters.map((drafter, chip) => {
+    return { chip, writer: new AnswerWriter(question, options), drafter, waiting: rest, ended: false };
+  });
   /** @type {States} */
   let states = prefix;
   let held = shared;
-  let waiting = rest;
+  const replace = (/** @type {States} */ next) => {
+    if (states !== prefix) dispose(states);
+    states = next;
+  };
   try {
-    for (;;) {
+    while (rows.some(({ ended }) => !ended)) {
       await checkpoint();
       clock();
-      const proposal = drafter.propose();
-      const room = question.max_new_tokens - writer.tokens.length - 1;
-      const length = Math.min(pace.draftLength(proposal.likelihoods, waiting.length), room);
-      const draft = proposal.ids.slice(0, length);
-      const fed = [...waiting, ...draft];
-      const embeddings = await network.embed([fed]);
-      const result = await network.step(states, embeddings, held + fed.length, draft.length + 1);
+      const open = rows.filter(({ ended }) => !ended);
+      const proposals = new Map(open.map((row) => [row, withinLimit(row, question)]));
+      const pace = paces.of(rows.length);
+      const length = pace.stepLength(
+        open.map((row) => ({ waiting: row.waiting.length, likelihoods: proposals.get(row)?.likelihoods ?? [] })),
+      );
+      const fed = rows.map((row) => fill([...row.waiting, ...(proposals.get(row)?.ids ?? [])], length, options));
+      const embeddings = await network.embed(fed);
+      const kept = 1 + length - Math.min(length, ...open.map(({ waiting }) => waiting.length));
+      const result = await network.step(states, embeddings, held + length, kept);
       embeddings.dispose();
-      let accepted = 0;
-      let ended = false;
+      const heard = new Set();
+      let whole = true;
       try {
-        for (const chosen of result.choices[0] ?? []) {
-          const choice = steer === undefined ? chosen : steer(chosen, index, writer.tokens.length);
-          ended = writer.take(choice);
-          drafter.read(choice.id, /** @type {Token} */ (writer.tokens.at(-1)).text);
-          if (choice.id !== draft[accepted]) {
-            waiting = [...waiting, ...draft.slice(0, accepted), choice.id];
-            break;
-          }
-          accepted += 1;
-          if (ended) break;
+        for (const [place, row] of rows.entries()) {
+          if (row.ended || length < row.waiting.length) continue;
+          const drafted = /** @type {number[]} */ (fed[place]).slice(row.waiting.length);
+          const choices = /** @type {Choice[]} */ (result.choices[place]).slice(kept - 1 - drafted.length);
+          const accepted = take(options, index, row, choices, drafted);
+          const proposal = /** @type {Proposal} */ (proposals.get(row));
+          row.drafter.learn({ ...proposal, ids: proposal.ids.slice(0, drafted.length) }, accepted);
+          heard.add(row);
+          whole &&= row.ended || accepted === drafted.length;
         }
-        drafter.learn({ ...proposal, ids: draft }, accepted);
       } finally {
-        // A step's states are of use only if every token fed is part of the answer.
-        const whole = accepted === draft.length && !ended;
-        if (whole) {
-          if (states !== prefix) dispose(states);
-          states = result.states;
-          held += fed.length;
-          waiting = waiting.slice(-1);
-        } else {
-          dispose(result.states);
+        if (!whole || rows.every(({ ended }) => ended)) dispose(result.states);
+        else replace(result.states);
+      }
+      if (whole) {
+        held += length;
+        for (const row of rows) row.waiting = row.waiting.slice(length);
+      }
+      steps.push(clock());
+      pace.observe(length, /** @type {number} */ (steps.at(-1)));
+      if (steps.length === 1) onStage("decode", index);
+      for (const row of rows) {
+        if (!heard.has(row)) continue;
+        onText(index, row.writer.text, row.writer.tokens.length, row.chip);
+        if (row.ended) onEnd({ ...row.writer.answer, input_tokens: shared + rest.length, ms: timings(steps) }, row.chip);
+      }
+      // Rows that have ended cost time where they can be left out only.
+      const left = rows.flatMap(({ ended }, place) => (ended ? [] : [place]));
+      if (left.length > 0 && left.length < rows.length) {
+        const fewer = network.rowsOf(states, left);
+        if (fewer !== null) {
+          replace(fewer);
+          rows = rows.filter(({ ended }) => !ended);
         }
-      }
-      const took = clock();
-      pace.observe(fed.length, took);
-      if (ms.prefill === 0) {
-        ms.prefill = took;
-        onStage("decode", index);
-      } else {
-        ms.steps.push(took);
-      }
-      onText(index, writer.text, writer.tokens.length);
-      if (ended) {
-        ms.decode = ms.steps.reduce((sum, duration) => sum + duration, 0);
-        return { ...writer.answer, input_tokens: shared + rest.length, ms };
       }
     }
   } finally {
     if (states !== prefix) dispose(states);
   }
+}
+
+/**
+ * @param {Row} row
+ * @param {Question} question
+ * @returns {Proposal} no more than the answer may still hold
+ */
+function withinLimit({ drafter, writer }, question) {
+  const { ids, likelihoods, source } = drafter.propose();
+  const room = question.max_new_tokens - writer.tokens.length - 1;
+  return { ids: ids.slice(0, room), likelihoods: likelihoods.slice(0, room), source };
+}
+
+/**
+ * @param {number[]} ids
+ * @param {number} length
+ * @param {Pick<DecodingOptions, "eosTokenIds">} options
+ * @returns {number[]} so many of them; where they are too few, ends of answers, which are hardly ever right
+ */
+function fill(ids, length, { eosTokenIds: [end = 0] }) {
+  return Array.from({ length }, (_, place) => ids[place] ?? end);
+}
+
+/**
+ * Take the model's choices up to the first that the row was not fed.
+ *
+ * @param {DecodingOptions} options
+ * @param {number} index of the prompt
+ * @param {Row} row its answer and its waiting tokens grow
+ * @param {Choice[]} choices the first one follows the waiting tokens
+ * @param {number[]} drafted what the row was fed after them
+ * @returns {number} how many of the drafted tokens were the model's own
+ */
+function take({ steer }, index, row, choices, drafted) {
+  const { writer, drafter, chip } = row;
+  let accepted = 0;
+  for (const chosen of choices) {
+    const choice = steer === undefined ? chosen : steer(chosen, index, writer.tokens.length, chip);
+    row.ended = writer.take(choice);
+    drafter.read(choice.id, /** @type {Token} */ (writer.tokens.at(-1)).text);
+    row.waiting = [...row.waiting, choice.id];
+    const right = choice.id === drafted[accepted];
+    accepted += Number(right);
+    if (row.ended || !right) break;
+  }
+  return accepted;
+}
+
+/**
+ * @param {number[]} steps
+ * @returns {AnswerTimings}
+ */
+function timings([prefill = 0, ...steps]) {
+  return { prefill, decode: steps.reduce((sum, duration) => sum + duration, 0), steps };
 }
 
 /**
@@ -177,9 +253,9 @@ function sharedLength(prompts) {
 /**
  * Replace the embedding of each image token by the next row of image features.
  *
- * @param {OrtTensor} embeddings (1, tokens, hidden size), changed in place
+ * @param {OrtTensor} embeddings (rows, tokens, hidden size), changed in place
  * @param {OrtTensor} features (image tokens, hidden size)
- * @param {readonly number[]} ids
+ * @param {readonly number[]} ids of all rows
  * @param {number} imageTokenId
  */
 export function placeFeatures(embeddings, features, ids, imageTokenId) {
@@ -193,77 +269,6 @@ export function placeFeatures(embeddings, features, ids, imageTokenId) {
     row += 1;
   }
   if (row !== rows) throw new Error(`expected ${row} image features for as many image tokens, got ${rows}`);
-}
-
-/** Turns choices into an answer; a character spread over several tokens appears with the last of them. */
-class AnswerWriter {
-  text = "";
-  /** @type {Token[]} */
-  tokens = [];
-  /** @type {number[]} */
-  #pending = [];
-  /** @type {Stopped} */
-  #stopped = "length";
-  #question;
-  #speech;
-  #eosTokenIds;
-
-  /**
-   * @param {Question} question
-   * @param {Pick<DecodingOptions, "speech" | "eosTokenIds">} options
-   */
-  constructor(question, { speech, eosTokenIds }) {
-    this.#question = question;
-    this.#speech = speech;
-    this.#eosTokenIds = eosTokenIds;
-  }
-
-  /**
-   * @param {Choice} choice
-   * @returns {boolean} whether the answer ends with it
-   */
-  take({ id, probability, runnerUp }) {
-    const isEos = this.#eosTokenIds.has(id);
-    const isLast = isEos || this.tokens.length + 1 === this.#question.max_new_tokens;
-    if (!isEos) this.#pending.push(id);
-    const text = this.#flush(isLast);
-    this.tokens.push({ id, text, probability, runner_up: runnerUp });
-    this.text += text;
-    if (isEos) this.#stopped = "eos";
-    else if (!isLast && this.#question.stop === "list" && text.includes("]") && isWholeList(this.text)) {
-      this.#stopped = "list";
-      return true;
-    }
-    return isLast;
-  }
-
-  /** @param {boolean} all also a character of which bytes are missing */
-  #flush(all) {
-    const piece = this.#pending.length > 0 ? this.#speech.decode(this.#pending) : "";
-    if (!all && piece.endsWith("\ufffd")) return "";
-    this.#pending = [];
-    return piece;
-  }
-
-  /** @returns {{ text: string, tokens: Token[], stopped: Stopped }} */
-  get answer() {
-    return { text: this.text, tokens: this.tokens, stopped: this.#stopped };
-  }
-}
-
-/**
- * An empty list does not count: what follows may show that it was none.
- *
- * @param {string} text
- * @returns {boolean} whether it is one JSON list with something in it
- */
-function isWholeList(text) {
-  try {
-    const value = JSON.parse(text);
-    return Array.isArray(value) && value.length > 0;
-  } catch {
-    return false;
-  }
 }
 
 /** @returns {() => number} milliseconds since the last call */

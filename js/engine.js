@@ -11,7 +11,7 @@ import { gated } from "./gate.js";
 import { NON_TERMINAL_TYPES, TERMINAL_TYPES } from "./protocol.js";
 
 /** @import { Answer, FailureName, Job, Load, Request } from "./protocol.js" */
-/** @typedef {{ request: Job, images: Uint8Array[], retried: boolean, answered: Set<number> }} Task `answered`: prompts */
+/** @typedef {{ request: Job, images: Uint8Array[], retried: boolean, answered: Set<string> }} Task `answered`: chips and prompts */
 /**
  * @typedef {object} EngineWorker the part of a Worker that is used
  * @property {(message: unknown, transfer: Transferable[]) => void} postMessage
@@ -312,8 +312,9 @@ export class Engine {
  */
 function isRepeated({ answered }, answer) {
   if (!("prompt" in answer) || answer.prompt === undefined) return false;
-  if (answered.has(answer.prompt)) return true;
-  if (answer.type === "answered") answered.add(answer.prompt);
+  const which = `${"chip" in answer ? answer.chip : 0}, ${answer.prompt}`;
+  if (answered.has(which)) return true;
+  if (answer.type === "answered") answered.add(which);
   return false;
 }
 
@@ -345,6 +346,10 @@ function complaintAbout(request, images) {
   if (!Array.isArray(request.images) || request.images.length !== images.length) {
     return `expected one buffer for each of ${request.images?.length} images, got ${images.length}`;
   }
+  const { chips = 1 } = request;
+  if (!Number.isInteger(chips) || chips < 1 || images.length % chips !== 0) {
+    return `expected equally many of ${images.length} images for each of ${JSON.stringify(chips)} chips`;
+  }
   if (!Array.isArray(request.prompts) || request.prompts.length === 0) return "expected at least one prompt";
   for (const { prompt, max_new_tokens: most } of request.prompts) {
     if (typeof prompt !== "string" || !Number.isInteger(most) || most < 1) {
@@ -354,6 +359,10 @@ function complaintAbout(request, images) {
   for (const [index, { width, height, channels }] of request.images.entries()) {
     const got = images[index]?.byteLength;
     if (channels !== 3) return `expected image ${index} with 3 channels, got ${channels}`;
+    const like = /** @type {{ width: number, height: number }} */ (request.images[index % (images.length / chips)]);
+    if (width !== like.width || height !== like.height) {
+      return `expected image ${index} of ${like.width} x ${like.height} as the first chip has it, got ${width} x ${height}`;
+    }
     if (got !== width * height * channels) {
       return `expected ${width} x ${height} x ${channels} bytes for image ${index}, got ${got}`;
     }

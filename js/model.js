@@ -3,7 +3,7 @@
 import { Recollection } from "./drafts.js";
 import { failure } from "./failure.js";
 import { Network } from "./network.js";
-import { Pace } from "./pace.js";
+import { Paces } from "./pace.js";
 import { createSessions } from "./sessions.js";
 
 /** @import { FileProgress, ModelCache } from "./model_cache.js" */
@@ -41,6 +41,8 @@ export function configure({ env }, cache) {
   env.fetch = async () => new Response(null, { status: 404 });
 }
 
+/** @typedef {Record<string, any>} Processed the library's tensors by name */
+
 /** What one more token costs in a step, in parts of its fixed cost, before it was measured. */
 const FIRST_COST_RATIO = { webgpu: 0.02, wasm: 0.2 };
 
@@ -51,7 +53,7 @@ export class Model {
   network;
   imageTokenId;
   eosTokenIds;
-  pace;
+  paces;
   recollection = new Recollection();
 
   /**
@@ -67,7 +69,7 @@ export class Model {
     this.network = new Network(sessions, /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor)));
     this.imageTokenId = imageTokenId;
     this.eosTokenIds = eosTokenIds;
-    this.pace = new Pace(FIRST_COST_RATIO[device]);
+    this.paces = new Paces(FIRST_COST_RATIO[device]);
   }
 
   /**
@@ -109,25 +111,44 @@ export class Model {
   /**
    * @param {Generate} request
    * @param {Uint8Array[]} pixels one buffer per image
-   * @returns {Promise<{ images: Record<string, OrtTensor>, prompts: Prompt[] }>}
+   * @returns {Promise<{ chips: number, images: Record<string, OrtTensor>, prompts: Prompt[] }>}
    */
-  async inputs({ images, prompts }, pixels) {
+  async inputs({ images, prompts, chips = 1 }, pixels) {
     const { RawImage } = this.#library;
     const pictures = images.map(({ width, height, channels }, index) => {
       return new RawImage(/** @type {Uint8Array} */ (pixels[index]), width, height, channels);
     });
-    const turns = prompts.map(({ prompt }) => this.#turn(images.length, prompt));
-    // The template already wrote the special tokens.
-    const processed = await this.#processor(pictures, turns[0], { add_special_tokens: false });
-    const { input_ids: tokens, attention_mask: _, ...seen } = /** @type {Record<string, any>} */ (processed);
-    const first = Array.from(tokens.data, Number);
+    const each = pictures.length / chips;
+    const turns = prompts.map(({ prompt }) => this.#turn(each, prompt));
+    const processed = [];
+    for (let chip = 0; chip < chips; chip += 1) {
+      const own = pictures.slice(chip * each, (chip + 1) * each);
+      // The template already wrote the special tokens.
+      processed.push(/** @type {Processed} */ (await this.#processor(own, turns[0], { add_special_tokens: false })));
+    }
+    const first = Array.from(/** @type {Processed} */ (processed[0]).input_ids.data, Number);
     return {
-      images: Object.fromEntries(Object.entries(seen).map(([name, tensor]) => [name, tensor.ort_tensor])),
+      chips,
+      images: this.#joined(processed.map(({ input_ids: _, attention_mask: __, ...seen }) => seen)),
       prompts: prompts.map((question, index) => ({
         question,
         ids: index === 0 ? first : this.#withImagesOf(first, turns, index),
       })),
     };
+  }
+
+  /**
+   * @param {Processed[]} seen what the vision encoder takes, for each chip
+   * @returns {Record<string, OrtTensor>} for all of them, one after the other
+   */
+  #joined(seen) {
+    const names = Object.keys(/** @type {Processed} */ (seen[0]));
+    return Object.fromEntries(
+      names.map((name) => {
+        const all = seen.map((one) => one[name]);
+        return [name, (all.length === 1 ? all[0] : this.#library.cat(all, 0)).ort_tensor];
+      }),
+    );
   }
 
   /**

@@ -10,6 +10,7 @@ import { CHOICE, KEPT_FROM, KEPT_NATIVELY } from "./onnx_edit.js";
  * @property {string} type
  * @property {readonly number[]} dims
  * @property {ArrayLike<number | bigint>} data only of those that lie in main memory
+ * @property {string} [location] `gpu-buffer` of those that do not
  * @property {() => void} dispose
  */
 /** @typedef {new (type: string, data: unknown, dims: readonly number[]) => OrtTensor} TensorType */
@@ -104,6 +105,27 @@ export class Network {
     } finally {
       outputs[this.choosesItself ? CHOICE : "logits"]?.dispose();
     }
+  }
+
+  /**
+   * @param {States} states
+   * @param {readonly number[]} rows
+   * @returns {States | null} of these rows alone; null where the states lie on the graphics processor and stay whole
+   */
+  rowsOf(states, rows) {
+    if (Object.values(states).some(({ location = "cpu" }) => location !== "cpu")) return null;
+    /** @type {States} */
+    const some = {};
+    for (const [name, { type, data, dims: [, ...dims] }] of Object.entries(states)) {
+      const values = /** @type {Float32Array} */ (data);
+      const length = dims.reduce((all, one) => all * one, 1);
+      const chosen = new /** @type {typeof Float32Array} */ (values.constructor)(rows.length * length);
+      for (const [place, row] of rows.entries()) {
+        chosen.set(values.subarray(row * length, (row + 1) * length), place * length);
+      }
+      some[name] = new this.#Tensor(type, chosen, [rows.length, ...dims]);
+    }
+    return some;
   }
 
   /**

@@ -2,6 +2,9 @@
  * How far ahead it pays to look: what steps have cost so far against the tokens that a longer draft would bring.
  */
 
+/** @typedef {{ waiting: number, likelihoods: number[] }} RowAhead
+ * waiting: tokens that have to be fed anyway; likelihoods: of each drafted token, given that all before it are right */
+
 /** Longest draft. Beyond this, matrix products leave the shapes in which further rows are nearly free. */
 export const MOST_DRAFTED = 24;
 
@@ -14,6 +17,7 @@ const OUTLIER = 1.5;
 /** Longer steps are prompts, whose cost grows otherwise. */
 const LONGEST_LEARNT = 48;
 
+/** Of steps with equally many rows. */
 export class Pace {
   #ratio;
   #weight = 0;
@@ -22,13 +26,13 @@ export class Pace {
   #squares = 0;
   #products = 0;
 
-  /** @param {number} ratio first guess: what one more token costs, in parts of a step's fixed cost */
+  /** @param {number} ratio first guess: what one more token in each row costs, in parts of a step's fixed cost */
   constructor(ratio) {
     this.#ratio = ratio;
   }
 
   /**
-   * @param {number} tokens fed in one step
+   * @param {number} tokens fed to each row in one step
    * @param {number} ms that it took
    */
   observe(tokens, ms) {
@@ -55,25 +59,65 @@ export class Pace {
   }
 
   /**
-   * The number of drafted tokens that brings the most tokens for the time.
+   * The number of tokens to feed each row that brings the most tokens for the time.
    *
-   * A draft that is left at some token costs more than its own step: the states of a step exist only for its end, so the
-   * tokens before are fed again with the next one.
+   * All rows are fed equally many: tokens that wait, then a draft; a row whose draft is too short gets tokens that are wrong.
+   * A draft that is left at some token costs more than its own step: the states of a step exist only for its end, and for
+   * all rows together, so the tokens before are fed again with the next one.
    *
-   * @param {number[]} likelihoods of each drafted token, given that all before it are right
-   * @param {number} waiting tokens that have to be fed anyway
+   * @param {RowAhead[]} rows
    */
-  draftLength(likelihoods, waiting) {
+  stepLength(rows) {
     const { fixed, perToken } = this.cost;
-    let [best, bestRate] = [0, 1 / (fixed + perToken * waiting)];
-    let [reached, brings, refed] = [1, 1, 0];
-    for (const [index, likelihood] of likelihoods.slice(0, MOST_DRAFTED).entries()) {
-      refed += reached * (1 - likelihood) * perToken * (waiting + index);
-      reached *= likelihood;
-      brings += reached;
-      const rate = brings / (fixed + perToken * (waiting + index + 1) + refed);
-      if (rate > bestRate) [best, bestRate] = [index + 1, rate];
+    const least = Math.min(...rows.map(({ waiting }) => waiting));
+    const most = Math.min(least + MOST_DRAFTED, Math.max(...rows.map((row) => row.waiting + row.likelihoods.length)));
+    const ahead = rows.map((row) => ({ ...row, reached: 1, brings: row.waiting === least ? 1 : 0, refed: 0 }));
+    let [best, bestRate] = [0, 0];
+    for (let length = least; length <= most; length += 1) {
+      for (const row of ahead) if (length > least) foresee(row, length);
+      const whole = ahead.reduce((all, { reached }) => all * reached, 1);
+      const brings = ahead.reduce((sum, row) => sum + row.brings, 0);
+      const refed = ahead.reduce((sum, row) => sum + row.refed + (row.reached - whole) * length, 0) / rows.length;
+      const rate = brings / (fixed + perToken * (length + refed));
+      if (rate > bestRate) [best, bestRate] = [length, rate];
     }
     return best;
+  }
+}
+
+/**
+ * What one more token fed changes for a row.
+ *
+ * @param {RowAhead & { reached: number, brings: number, refed: number }} row reached: the likelihood that all fed is right
+ * @param {number} length with that token
+ */
+function foresee(row, length) {
+  if (length === row.waiting) row.brings = 1;
+  if (length <= row.waiting) return;
+  const likelihood = row.likelihoods[length - row.waiting - 1] ?? 0;
+  row.refed += row.reached * (1 - likelihood) * (length - 1);
+  row.reached *= likelihood;
+  row.brings += row.reached;
+}
+
+/** What steps cost, by how many rows they have. */
+export class Paces {
+  /** @type {Map<number, Pace>} */
+  #paces = new Map();
+  #ratio;
+
+  /** @param {number} ratio first guess for one row: what one more token costs, in parts of a step's fixed cost */
+  constructor(ratio) {
+    this.#ratio = ratio;
+  }
+
+  /**
+   * @param {number} rows
+   * @returns {Pace}
+   */
+  of(rows) {
+    const pace = this.#paces.get(rows) ?? new Pace(this.#ratio * rows);
+    this.#paces.set(rows, pace);
+    return pace;
   }
 }

@@ -23,7 +23,7 @@
 /** @typedef {{ prompt: string, max_new_tokens: number, stop?: "list", draft?: Draft }} Question */
 /**
  * @typedef {{ type: "generate", id: string, timeout_ms: number, images: { width: number, height: number, channels: 3 }[],
- *   prompts: Question[] }} Generate
+ *   chips?: number, prompts: Question[] }} Generate
  */
 /** @typedef {{ type: "cancel", id: string }} Cancel */
 /** @typedef {Probe | Load | Generate} Job a request that gets a terminal answer */
@@ -38,7 +38,7 @@
  *   "recover"} StageName
  */
 /** @typedef {{ type: "stage", id: string, stage: StageName, prompt?: number, reason?: string }} Stage */
-/** @typedef {{ type: "text", id: string, prompt: number, text: string, n_tokens: number }} Text */
+/** @typedef {{ type: "text", id: string, prompt: number, chip?: number, text: string, n_tokens: number }} Text */
 
 /** @typedef {{ vendor: string, architecture: string, description: string }} AdapterInfo */
 /** @typedef {{ max_buffer_size: number, max_storage_buffer_binding_size: number }} AdapterLimits */
@@ -54,7 +54,7 @@
 /** @typedef {"eos" | "length" | "list"} Stopped */
 /** @typedef {{ prefill: number, decode: number, steps: number[] }} AnswerTimings milliseconds */
 /** @typedef {{ text: string, tokens: Token[], stopped: Stopped, input_tokens: number, ms: AnswerTimings }} AnswerOfModel */
-/** @typedef {{ type: "answered", id: string, prompt: number, answer: AnswerOfModel }} Answered */
+/** @typedef {{ type: "answered", id: string, prompt: number, chip?: number, answer: AnswerOfModel }} Answered */
 /** @typedef {{ preprocess: number, vision: number, prefix: number, total: number }} Timings milliseconds */
 /** @typedef {{ type: "generated", id: string, ms: Timings }} Generated */
 /**

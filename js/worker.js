@@ -132,6 +132,7 @@ async function generate(request, images, signal) {
   if (model === null) throw failure("NotLoaded", "expected a loaded model; load one first");
   const started = performance.now();
   const due = throttle();
+  const which = (/** @type {number} */ chip) => (request.chips === undefined ? {} : { chip });
   say({ type: "stage", id, stage: "preprocess" });
   const inputs = await model.inputs(request, images);
   const preprocess = performance.now() - started;
@@ -142,12 +143,12 @@ async function generate(request, images, signal) {
     eosTokenIds: model.eosTokenIds,
     speech: model.speech,
     recollection: model.recollection,
-    pace: model.pace,
+    paces: model.paces,
     onStage: (stage, prompt) => say({ type: "stage", id, stage, ...(prompt === undefined ? {} : { prompt }) }),
-    onText: (prompt, text, nTokens) => {
-      if (due()) say({ type: "text", id, prompt, text, n_tokens: nTokens });
+    onText: (prompt, text, nTokens, chip) => {
+      if (due()) say({ type: "text", id, prompt, ...which(chip), text, n_tokens: nTokens });
     },
-    onAnswer: (prompt, answer) => say({ type: "answered", id, prompt, answer }),
+    onAnswer: (prompt, answer, chip) => say({ type: "answered", id, prompt, ...which(chip), answer }),
     signal,
   });
   return { type: "generated", id, ms: { preprocess, ...ms, total: performance.now() - started } };

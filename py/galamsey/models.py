@@ -54,6 +54,10 @@ class Model:
     """About how much is fetched once; 0 where it comes with the page."""
     honesty: str
     """What must be said wherever it is chosen."""
+    vocabulary: int
+    """Tokens that it chooses from."""
+    numbers_per_token: int
+    """Numbers that its decoder remembers of each token."""
     licence: str = ""
     manifest_url: str = ""
     """Where its host lists its files with their hashes; empty where it may hold a manifest.json beside them."""
@@ -94,6 +98,8 @@ DEMO: Final = Model(
     base_url="models/demo/",
     dtypes=("fp32",),
     external_data=False,
+    vocabulary=1664,
+    numbers_per_token=3 * 2 * 4 * 32,  # layers with attention, keys and values, heads, their width
     download_mb=0,
     honesty="Trained on generated scenes, for practice only. Its answers about real places mean nothing.",
 )
@@ -109,6 +115,8 @@ FULL: Final = Model(
     possible_dtypes=("fp16", "fp32", "q4f16", "q4"),
     largest_weight=65_536 * 1024,
     numbers=500_000_000,
+    vocabulary=65_536,
+    numbers_per_token=6 * 2 * 8 * 64,
     external_data=True,
     download_mb=1000,
     honesty="Finds suspected mining, and misses some: published pixel recall 0.592, pixel IoU 0.332 on SmallMinesDS.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from galamsey.prompts import MAX_NEW_TOKENS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -20,6 +22,20 @@ MEMORY_SHARE: Final = 0.5
 """Of the device's memory that a model may take: the browser and the images need the rest."""
 
 GB: Final = 1_000_000_000
+
+MOST_TOGETHER: Final = 4
+"""Chips that are asked at once: more were not measured."""
+
+BATCH_BYTES: Final = 256_000_000
+"""What the states of chips that are asked at once may take."""
+
+PROMPT_TOKENS: Final = 300
+"""About what a prompt about two pictures of 128 x 128 has."""
+
+LONGEST_TOKENS: Final = PROMPT_TOKENS + MAX_NEW_TOKENS
+
+STATE_BYTES: Final = 4
+"""Of one number that the decoder remembers or puts out: exports keep both in 32 bits."""
 
 UNMEASURED: Final = "weights rounded to 4 bits: recall was not measured for this build"
 SLOW: Final = "many times slower than a graphics processor"
@@ -124,6 +140,23 @@ def after_failure(plan: Plan, cause: str) -> Plan:
         return plan
     why = "the graphics processor has too little memory for this build"
     return Plan(device=plan.device, dtype=plan.dtype, reason=_cpu_reason(why), cost=plan.cost)
+
+
+def most_together(model: Model, plan: Plan, machine: Machine) -> int:
+    """Return how many chips may be asked at once, at least one.
+
+    What a chip adds is what the decoder remembers of its tokens, three times: of what the prompts share, and before and
+    after a step. On a graphics processor the scores of a whole prompt must fit into one buffer for all chips, since a
+    model whose graph cannot be changed puts them out.
+    """
+    remembered = LONGEST_TOKENS * model.numbers_per_token * STATE_BYTES
+    limits = [MOST_TOGETHER, BATCH_BYTES // (3 * remembered)]
+    if machine.memory_bytes:
+        free = machine.memory_bytes * MEMORY_SHARE - weights_bytes(model, plan.dtype)
+        limits.append(int(free // (3 * remembered)))
+    if plan.device == "webgpu" and machine.max_buffer_bytes:
+        limits.append(machine.max_buffer_bytes // max(PROMPT_TOKENS * model.vocabulary * STATE_BYTES, remembered))
+    return max(1, min(limits))
 
 
 def _problems(model: Model, machine: Machine, builds: Sequence[str]) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Answer:
     """False when the limit of tokens ended it."""
     input_tokens: int
     steps: int = 0
-    """Runs of the decoder that wrote it."""
+    """Runs of the decoder that wrote it; chips that are asked together share them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,8 @@ class Grown:
     question: int
     """Place of the question in the request, from 0."""
     text: str
+    chip: int = 0
+    """Place of the chip in a request for several, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class Answered:
 
     question: int
     answer: Answer
+    chip: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,17 +148,32 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
 
 def generate_request(request_id: str, composites: Sequence[Composite], questions: Sequence[Question]) -> dict[str, Any]:
     """Ask the model questions about one chip; the composites' bytes travel beside the message, in the same order."""
-    images = []
-    for composite in composites:
-        height, width, channels = composite.pixels.shape
-        images.append({"width": width, "height": height, "channels": channels})
     return {
         "type": "generate",
         "id": request_id,
         "timeout_ms": GENERATE_TIMEOUT_MS,
-        "images": images,
+        "images": [_image(composite) for composite in composites],
         "prompts": [_question(question) for question in questions],
     }
+
+
+def batch_request(
+    request_id: str, chips: Sequence[Sequence[Composite]], questions: Sequence[Question]
+) -> dict[str, Any]:
+    """Ask the same questions about several chips at once; their composites' bytes travel chip by chip.
+
+    Raises ValueError unless the chips' composites are alike: prompts of unequal length cannot share a step.
+    """
+    shapes = [[composite.pixels.shape for composite in chip] for chip in chips]
+    if not shapes or not shapes[0] or any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"expected chips whose pictures have equal shapes, got {shapes}")
+    together = [composite for chip in chips for composite in chip]
+    return generate_request(request_id, together, questions) | {"chips": len(chips)}
+
+
+def _image(composite: Composite) -> dict[str, int]:
+    height, width, channels = composite.pixels.shape
+    return {"width": width, "height": height, "channels": channels}
 
 
 def _question(question: Question) -> dict[str, Any]:
@@ -215,9 +233,11 @@ def read_heard(message: Mapping[str, Any]) -> Grown | Answered | Recovering | No
     """Read what a ``generate`` request hears before its end; None for a message that tells nothing about an answer."""
     match message["type"]:
         case "text":
-            return Grown(question=int(message["prompt"]), text=str(message["text"]))
+            return Grown(question=int(message["prompt"]), text=str(message["text"]), chip=int(message.get("chip", 0)))
         case "answered":
-            return Answered(question=int(message["prompt"]), answer=_answer(message["answer"]))
+            return Answered(
+                question=int(message["prompt"]), answer=_answer(message["answer"]), chip=int(message.get("chip", 0))
+            )
         case "stage" if message["stage"] == "recover":
             return Recovering(reason=str(message.get("reason", "")))
         case _:

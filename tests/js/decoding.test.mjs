@@ -5,7 +5,7 @@ import { choose } from "../../js/choice.js";
 import { answerAll, placeFeatures } from "../../js/decoding.js";
 import { Recollection } from "../../js/drafts.js";
 import { Network } from "../../js/network.js";
-import { Pace } from "../../js/pace.js";
+import { Paces } from "../../js/pace.js";
 import { nextTurn } from "../../js/turns.js";
 
 const VOCABULARY = 12;
@@ -30,12 +30,15 @@ class FakeTensor {
  * Sessions of a model whose next token depends on everything before it. Its state is the sequence itself, so that a wrong
  * state cannot give a right token.
  */
-function fakeSessions(nextToken, { failAt = Infinity, features = 2 } = {}) {
+function fakeSessions(nextToken, { failAt = Infinity, features = 2, chips = 1, location = "gpu-buffer" } = {}) {
   const seen = { steps: [], prefixes: [] };
   return {
     seen,
     vision_encoder: {
-      run: async () => ({ image_features: new FakeTensor("float32", new Float32Array(features * 2).fill(IMAGE), [features, 2]) }),
+      run: async () => {
+        const values = Array.from({ length: chips }, (_, chip) => Array(features * 2).fill(IMAGE + 100 * chip)).flat();
+        return { image_features: new FakeTensor("float32", Float32Array.from(values), [features * chips, 2]) };
+      },
     },
     embed_tokens: {
       run: async ({ input_ids: { data, dims } }) => {
@@ -53,30 +56,46 @@ function fakeSessions(nextToken, { failAt = Infinity, features = 2 } = {}) {
       ],
       run: async ({ inputs_embeds: embeds, attention_mask: mask, ...past }) => {
         if (seen.steps.length === failAt) throw new Error("run failed");
-        const held = past["past_key_values.1.key"].sequence ?? [];
-        assert.deepEqual(past["past_conv.0"].sequence ?? [], held);
-        const fed = Array.from(embeds.data).filter((_, index) => index % 2 === 0);
-        seen.steps.push({ held: held.length, fed: fed.length });
-        assert.equal(mask.dims[1], held.length + fed.length);
-        const logits = new Float32Array(fed.length * VOCABULARY);
-        for (let position = 0; position < fed.length; position += 1) {
-          logits[position * VOCABULARY + nextToken([...held, ...fed.slice(0, position + 1)])] = 4;
-        }
-        const state = (dims) => {
-          return Object.assign(new FakeTensor("float32", null, dims, "gpu-buffer"), { sequence: [...held, ...fed] });
-        };
+        const [rows, width] = embeds.dims;
+        const held = sequences(past["past_key_values.1.key"]);
+        assert.deepEqual(sequences(past["past_conv.0"]), held);
+        assert.equal(held.length, rows);
+        seen.steps.push({ held: held[0].length, fed: width, ...(chips > 1 ? { rows } : {}) });
+        assert.deepEqual(mask.dims, [rows, held[0].length + width]);
+        const logits = new Float32Array(rows * width * VOCABULARY);
+        const whole = held.map((before, row) => {
+          const fed = Array.from({ length: width }, (_, position) => embeds.data[(row * width + position) * 2]);
+          for (let position = 0; position < width; position += 1) {
+            const choice = nextToken([...before, ...fed.slice(0, position + 1)]);
+            logits[(row * width + position) * VOCABULARY + choice] = 4;
+          }
+          return [...before, ...fed];
+        });
+        // What a row's state holds is its sequence, so that a state cut out of others is that of its row.
+        const state = (dims) => new FakeTensor("float32", Float32Array.from(whole.flat()), [rows, ...dims], location);
         return {
-          logits: new FakeTensor("float32", logits, [1, fed.length, VOCABULARY]),
-          "present_conv.0": state([1, 2, 3]),
-          "present.1.key": state([1, 1, held.length + fed.length, 2]),
+          logits: new FakeTensor("float32", logits, [rows, width, VOCABULARY]),
+          "present_conv.0": state([1, 1, whole[0].length]),
+          "present.1.key": state([1, whole[0].length, 1]),
         };
       },
     },
   };
 }
 
+/** The sequences that a state stands for, by row. */
+function sequences({ data, dims: [rows, ...dims] }) {
+  const length = dims.reduce((all, one) => all * one, 1);
+  // Empty states of convolutions hold zeros.
+  const isEmpty = data.every((value) => value === 0) && dims.includes(3);
+  return Array.from({ length: rows }, (_, row) => (isEmpty ? [] : Array.from(data.slice(row * length, (row + 1) * length))));
+}
+
 /** Says the tokens in turn, however they are fed. */
 const script = (tokens, promptLength) => (sequence) => tokens[sequence.length - promptLength] ?? EOS;
+
+/** One token a step. */
+const NO_DRAFTS = { of: () => ({ stepLength: (rows) => Math.min(...rows.map(({ waiting }) => waiting)), observe: () => {} }) };
 
 const PROMPT = [1, IMAGE, IMAGE, 3];
 const speech = {
@@ -86,6 +105,7 @@ const speech = {
 
 async function answer(sessions, options = {}) {
   const answers = [];
+  const byChip = [];
   const { prompts = [PROMPT], question = {}, ...others } = options;
   const ms = await answerAll({
     network: new Network(sessions, FakeTensor),
@@ -95,14 +115,17 @@ async function answer(sessions, options = {}) {
     eosTokenIds: new Set([EOS]),
     speech,
     recollection: new Recollection(),
-    pace: new Pace(0.02),
+    paces: new Paces(0.02),
     onStage: () => {},
     onText: () => {},
-    onAnswer: (index, given) => (answers[index] = given),
+    onAnswer: (index, given, chip) => {
+      if (chip === 0) answers[index] = given;
+      (byChip[chip] ??= [])[index] = given;
+    },
     signal: new AbortController().signal,
     ...others,
   });
-  return { answers, ms };
+  return { answers, byChip, ms };
 }
 
 const idsOf = ({ tokens }) => tokens.map(({ id }) => id);
@@ -145,7 +168,7 @@ test("whatever is drafted, the tokens are those of one step each", async () => {
     const { answers } = await answer(sessions, {
       prompts: [PROMPT, [1, IMAGE, IMAGE, 2, 5]],
       question: { max_new_tokens: 40, draft },
-      pace: new Pace([0, 0.02, 0.3][round % 3]),
+      paces: new Paces([0, 0.02, 0.3][round % 3]),
     });
     assert.deepEqual(answers.map(idsOf), plain, `round ${round}`);
     steps += sessions.seen.steps.length;
@@ -155,10 +178,76 @@ test("whatever is drafted, the tokens are those of one step each", async () => {
   assert.ok(steps < 0.8 * tokens, `${steps} steps for ${tokens} tokens`);
 });
 
+test("chips that are answered together get the tokens of one after the other, whatever is drafted", async () => {
+  let seed = 5;
+  const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+  const prompts = [PROMPT, [1, IMAGE, IMAGE, 2, 5]];
+  let [together, alone] = [0, 0];
+  for (let round = 0; round < 300; round += 1) {
+    const [salt, chips] = [random(1000), 2 + (round % 3)];
+    // Chips differ in where they slip and in how long they speak.
+    const next = (sequence) => {
+      const hash = sequence.reduce((all, id, index) => (all * 31 + id * (index + salt + 1)) % 9973, 7);
+      return hash % 9 === 0 ? hash % 6 : hash % 31 === 0 ? EOS : sequence.length % 5;
+    };
+    const plain = Array.from({ length: chips }, (_, chip) => {
+      return prompts.map((prompt) => {
+        const said = [];
+        const sequence = prompt.map((id) => (id === IMAGE ? IMAGE + 100 * chip : id));
+        while (said.length < 40 && said.at(-1) !== EOS) said.push(next([...sequence, ...said]));
+        return said;
+      });
+    });
+    const location = round % 2 ? "cpu" : "gpu-buffer";
+    const sessions = fakeSessions(next, { chips, location });
+    const draft = { texts: ["0123401234", Array.from({ length: 30 }, () => random(7)).join("")] };
+    const { byChip } = await answer(sessions, {
+      chips,
+      prompts,
+      question: { max_new_tokens: 40, draft },
+      paces: new Paces([0, 0.02, 0.3][random(3)]),
+    });
+    assert.deepEqual(byChip.map((answers) => answers.map(idsOf)), plain, `round ${round}`);
+    assert.equal(FakeTensor.alive.size, 0);
+    together += sessions.seen.steps.length;
+    alone += plain.flat(2).length;
+  }
+  assert.ok(together < 0.4 * alone, `${together} steps for ${alone} tokens`);
+});
+
+test("a row that has ended is left out where its states can be cut off", async () => {
+  const lengths = [2, 9, 4];
+  const next = (sequence) => (sequence.length - 4 < lengths[(sequence[1] - IMAGE) / 100] - 1 ? 2 : EOS);
+  const rows = async (location) => {
+    const sessions = fakeSessions(next, { chips: 3, location });
+    const { byChip } = await answer(sessions, { chips: 3, paces: NO_DRAFTS });
+    assert.deepEqual(byChip.map(([{ tokens }]) => tokens.length), lengths);
+    assert.deepEqual(byChip.map(([{ ms }]) => 1 + ms.steps.length), lengths);
+    return sessions.seen.steps.slice(1).map((step) => step.rows);
+  };
+  assert.deepEqual(await rows("cpu"), [3, 3, 2, 2, 1, 1, 1, 1, 1]);
+  assert.deepEqual(await rows("gpu-buffer"), Array(9).fill(3));
+});
+
+test("each chip hears of its own text, and the stop of a batch takes effect before the next step", async () => {
+  const heard = [];
+  const stop = new AbortController();
+  const sessions = fakeSessions((sequence) => (sequence[1] > IMAGE ? 3 : 2), { chips: 2 });
+  const onText = (prompt, text, count, chip) => {
+    heard.push([chip, text]);
+    if (count >= 3) stop.abort();
+  };
+  const options = { chips: 2, paces: NO_DRAFTS, onText, signal: stop.signal };
+  await assert.rejects(answer(sessions, options), { name: "AbortError" });
+  assert.deepEqual(heard, [[0, "2"], [1, "3"], [0, "22"], [1, "33"], [0, "222"], [1, "333"]]);
+  assert.equal(sessions.seen.steps.length, 4);
+  assert.equal(FakeTensor.alive.size, 0);
+});
+
 test("an accepted draft saves steps, and a rejected one costs no more than it must", async () => {
   const tokens = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4];
   const drafted = fakeSessions(script(tokens, 4));
-  await answer(drafted, { question: { max_new_tokens: 10, draft: { texts: ["0123401234"] } }, pace: new Pace(0) });
+  await answer(drafted, { question: { max_new_tokens: 10, draft: { texts: ["0123401234"] } }, paces: new Paces(0) });
   assert.ok(drafted.seen.steps.length <= 3, `${drafted.seen.steps.length} steps`);
   const misled = fakeSessions(script(tokens, 4));
   await answer(misled, { question: { max_new_tokens: 10, draft: { texts: ["5555566666"] } } });
@@ -177,7 +266,7 @@ test("what the first answer said is drafted for the second, and remembered for t
   const count = async () => {
     const sessions = fakeSessions((sequence) => tokens[sequence.length - 5] ?? EOS);
     const prompts = [[1, IMAGE, IMAGE, 3, 4], [1, IMAGE, IMAGE, 3, 5]];
-    const { answers } = await answer(sessions, { prompts, recollection, pace: new Pace(0) });
+    const { answers } = await answer(sessions, { prompts, recollection, paces: new Paces(0) });
     return answers.map(({ ms }) => 1 + ms.steps.length);
   };
   const [first, second] = await count();
@@ -210,7 +299,7 @@ test("an answer may end with its list, but not with an empty one", async () => {
 function wide(run, ids) {
   return async (feeds) => {
     const outputs = await run(feeds);
-    const held = feeds["past_key_values.1.key"].sequence?.length ?? 0;
+    const held = sequences(feeds["past_key_values.1.key"])[0].length;
     const positions = feeds.inputs_embeds.dims[1];
     const logits = new Float32Array(positions * 40);
     for (let position = 0; position < positions; position += 1) {

@@ -111,16 +111,29 @@ test("look-ups that fail are trusted less", () => {
 
 test("sure tokens are drafted, doubtful ones not where each costs", () => {
   const sure = Array(20).fill(0.99);
-  assert.equal(new Pace(0.02).draftLength(sure, 1), 20);
-  assert.equal(new Pace(0.02).draftLength(Array(20).fill(0.01), 1), 0);
-  assert.ok(new Pace(1).draftLength(Array(20).fill(0.5), 1) < new Pace(0.02).draftLength(Array(20).fill(0.5), 1));
-  assert.equal(new Pace(0.02).draftLength(Array(40).fill(1), 1), MOST_DRAFTED);
+  const drafted = (ratio, likelihoods) => new Pace(ratio).stepLength([{ waiting: 1, likelihoods }]) - 1;
+  assert.equal(drafted(0.02, sure), 20);
+  assert.equal(drafted(0.02, Array(20).fill(0.01)), 0);
+  assert.ok(drafted(1, Array(20).fill(0.5)) < drafted(0.02, Array(20).fill(0.5)));
+  assert.equal(drafted(0.02, Array(40).fill(1)), MOST_DRAFTED);
 });
 
 test("many waiting tokens make a doubtful draft dear", () => {
   const doubtful = [0.2, 0.5, 0.5, 0.5];
-  assert.ok(new Pace(0.02).draftLength(doubtful, 1) > 0);
-  assert.equal(new Pace(0.02).draftLength(doubtful, 200), 0);
+  const length = (waiting) => new Pace(0.02).stepLength([{ waiting, likelihoods: doubtful }]);
+  assert.ok(length(1) > 1);
+  assert.equal(length(200), 200);
+});
+
+test("rows are fed as far as it pays for all of them together", () => {
+  const sure = { waiting: 1, likelihoods: Array(8).fill(0.999) };
+  const lost = { waiting: 1, likelihoods: [] };
+  const length = (ratio, ...rows) => new Pace(ratio).stepLength(rows);
+  assert.equal(length(0.02, sure, sure, sure), 9);
+  assert.equal(length(0.01, sure, sure, sure, lost), 9, "a short row is filled where tokens cost little");
+  assert.equal(length(2, sure, lost), 1, "and not where they cost much");
+  assert.equal(length(0.02, { ...sure, waiting: 12 }, { ...sure, waiting: 4 }), 20, "rows that are ahead are caught up with");
+  assert.ok(length(2, { ...sure, waiting: 300 }, lost) < 1 + MOST_DRAFTED, "the last row sets how far");
 });
 
 test("what steps cost is learnt from them, whatever one odd step took", () => {

@@ -170,6 +170,34 @@ const reload = (worker) => {
   worker.says(loaded(worker.lastRequest.id));
 };
 
+test("chips that are asked together need equally many images of the same sizes", () => {
+  const chips = (count, ...sides) => ({
+    ...generate(`${count} ${sides}`),
+    chips: count,
+    images: sides.map((side) => ({ width: side, height: side, channels: 3 })),
+  });
+  const ask = (count, ...sides) => {
+    engine.send(chips(count, ...sides), sides.map((side) => new Uint8Array(side * side * 3)));
+    return ends(`${count} ${sides}`)[0]?.message;
+  };
+  assert.match(ask(2, 2, 2, 2), /equally many of 3 images for each of 2 chips/);
+  assert.match(ask(0, 2), /for each of 0 chips/);
+  assert.match(ask("2", 2, 2), /for each of "2" chips/);
+  assert.match(ask(2, 2, 4), /expected image 1 of 2 x 2 as the first chip has it, got 4 x 4/);
+  assert.equal(ask(2, 2, 4, 2, 4), undefined);
+});
+
+test("after a failure each chip's answers are told once", () => {
+  loadModel();
+  engine.send({ ...generate("a"), chips: 2, images: [...generate("a").images, ...generate("a").images] }, [...pixels(), ...pixels()]);
+  workers[0].says({ ...answered("a", 0), chip: 1 });
+  fails(workers[0], "a");
+  reload(workers[1]);
+  for (const chip of [1, 0]) workers[1].says({ ...answered("a", 0), chip });
+  workers[1].says(generated("a"));
+  assert.deepEqual(answers.filter(({ type }) => type === "answered").map(({ chip }) => chip), [1, 0]);
+});
+
 const harmful = {
   "a run that fails": (worker) => fails(worker, "a"),
   "a worker that throws": (worker) => worker.onerror({ message: "run failed" }),

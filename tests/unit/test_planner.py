@@ -2,12 +2,16 @@ import pytest
 
 from galamsey.models import DEMO, FULL
 from galamsey.planner import (
+    BATCH_BYTES,
     FAILED,
+    LONGEST_TOKENS,
+    MOST_TOGETHER,
     SLOW,
     UNMEASURED,
     Machine,
     Plan,
     after_failure,
+    most_together,
     other_ways,
     plans,
     weights_bytes,
@@ -143,3 +147,34 @@ def test_weights_take_what_their_numbers_take():
 
 def test_a_way_has_a_name_for_controls():
     assert Plan(device="webgpu", dtype="q4", reason="").key == "webgpu-q4"
+
+
+ON_GPU = Plan(device="webgpu", dtype="fp16", reason="")
+ON_CPU = Plan(device="wasm", dtype="fp16", reason="")
+
+
+@pytest.mark.parametrize(
+    ("model", "plan", "machine", "expected"),
+    [
+        (DEMO, ON_GPU, GPU, MOST_TOGETHER),
+        (FULL, ON_GPU, GPU, MOST_TOGETHER),
+        (FULL, ON_CPU, NO_GPU, MOST_TOGETHER),
+        # The scores of a prompt take 79 MB for each chip.
+        (FULL, ON_GPU, Machine(webgpu=True, max_buffer_bytes=256 * MIB), 3),
+        (FULL, ON_GPU, Machine(webgpu=True, max_buffer_bytes=64 * MIB), 1),
+        (FULL, ON_CPU, Machine(webgpu=True, max_buffer_bytes=64 * MIB), MOST_TOGETHER),
+        # 1 GB of weights leave 74 MB of the half that may be taken: room for one chip's 41 MB.
+        (FULL, ON_CPU, Machine(webgpu=False, memory_bytes=2 * GIB), 1),
+        (FULL, ON_CPU, Machine(webgpu=False, memory_bytes=GIB), 1),
+    ],
+)
+def test_as_many_chips_are_asked_at_once_as_the_machine_holds(model, plan, machine, expected):
+    assert most_together(model, plan, machine) == expected
+
+
+@pytest.mark.parametrize("model", [DEMO, FULL])
+def test_the_states_of_chips_asked_at_once_stay_bounded(model):
+    count = most_together(model, ON_GPU, GPU)
+
+    assert count * 3 * LONGEST_TOKENS * model.numbers_per_token * 4 <= BATCH_BYTES
+    assert count > 1

@@ -20,6 +20,7 @@ from galamsey.protocol import (
     Grown,
     Loaded,
     Progress,
+    batch_request,
     cancel_request,
     generate_request,
     load_request,
@@ -38,6 +39,7 @@ PAGE = "http://localhost:8000/index.html"
 WEBGPU = Plan(device="webgpu", dtype="fp32", reason="")
 WASM = Plan(device="wasm", dtype="fp16", reason="")
 PICTURE = Composite(name="Natural colour", pixels=np.zeros((128, 96, 3), np.uint8))
+LARGER = Composite(name="Natural colour", pixels=np.zeros((128, 128, 3), np.uint8))
 
 
 def golden(name):
@@ -54,6 +56,7 @@ REQUESTS = {
     "load demo": load_request("l1", DEMO, WEBGPU, page_url=PAGE),
     "load full": load_request("l2", FULL, WASM, page_url=PAGE),
     "generate": generate_request("g1", [PICTURE, PICTURE], (detection(GROUNDING_AS_TRAINED), description())),
+    "generate for chips": batch_request("g2", [[PICTURE, PICTURE]] * 3, (detection(GROUNDING_AS_TRAINED),)),
     "cancel": cancel_request("g1"),
 }
 
@@ -136,6 +139,26 @@ def test_the_questions_about_a_chip_keep_their_order_their_ends_and_their_drafts
     assert boxes["draft"]["form"]["item"][1]["like"] == 4
     assert (prose["prompt"], "stop" in prose) == (DESCRIPTION, False)
     assert prose["draft"]["texts"]
+
+
+def test_chips_that_are_asked_together_list_their_pictures_chip_by_chip():
+    message = REQUESTS["generate for chips"]
+
+    assert (message["chips"], len(message["images"]), len(message["prompts"])) == (3, 6, 1)
+    assert "chips" not in REQUESTS["generate"]
+
+
+@pytest.mark.parametrize("chips", [[], [[]], [[PICTURE], [PICTURE, PICTURE]], [[PICTURE], [LARGER]]])
+def test_chips_of_unequal_shapes_cannot_be_asked_together(chips):
+    with pytest.raises(ValueError, match="expected chips whose pictures have equal shapes"):
+        batch_request("g1", chips, [description()])
+
+
+def test_what_is_heard_of_several_chips_names_its_chip():
+    assert read_heard(golden("text-chip")) == Grown(question=0, text='[{"at"', chip=1)
+    heard = read_heard(golden("answered-chip"))
+    assert isinstance(heard, Answered)
+    assert (heard.question, heard.chip) == (1, 1)
 
 
 def test_an_alpha_channel_never_passes_the_schema():

@@ -20,6 +20,7 @@ from galamsey.protocol import (
     Grown,
     Loaded,
     Recovering,
+    batch_request,
     cancel_request,
     generate_request,
     load_request,
@@ -107,13 +108,29 @@ class ModelClient:
         self, composites: Sequence[Composite], questions: Sequence[Question]
     ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
         """Yield the greedy answers to questions about one chip, as they grow."""
+        async for one in self._hear(generate_request(self._next_id("generate"), composites, questions), composites):
+            yield one
+
+    async def ask_together(
+        self, chips: Sequence[Sequence[Composite]], questions: Sequence[Question]
+    ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
+        """Yield the answers to questions about several chips at once, those that they would get one after the other.
+
+        No more chips than ``planner.most_together`` allows; what is heard names its chip.
+        """
+        together = [composite for chip in chips for composite in chip]
+        async for one in self._hear(batch_request(self._next_id("generate"), chips, questions), together):
+            yield one
+
+    async def _hear(
+        self, request: Mapping[str, Any], composites: Sequence[Composite]
+    ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
         heard: asyncio.Queue[Grown | Answered | Recovering | None] = asyncio.Queue()
 
         def listen(message: Mapping[str, Any]) -> None:
             if (one := read_heard(message)) is not None:
                 heard.put_nowait(one)
 
-        request = generate_request(self._next_id("generate"), composites, questions)
         asking = asyncio.ensure_future(self._ask(request, composites, listen))
         asking.add_done_callback(lambda _: heard.put_nowait(None))
         try:
