@@ -4,6 +4,8 @@ import * as meter from "./meter.js";
 import { serveCalls } from "./serve_calls.js";
 import { answerAll } from "../js/decoding.js";
 import { Model, configure } from "../js/model.js";
+import { Recollection } from "../js/drafts.js";
+import { Paces } from "../js/pace.js";
 import { loadRuntime } from "../js/runtime.js";
 import { probeAdapter } from "../js/adapter.js";
 
@@ -62,8 +64,13 @@ const NO_DRAFTS = {
   of: () => ({ stepLength: (rows) => Math.min(...rows.map(({ waiting }) => waiting)), observe: () => {} }),
 };
 
-/** Answers about one chip, or about several at once; `forced` holds each chip's tokens. */
-async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts }) {
+/**
+ * Answers about one chip, or about several at once; `forced` holds each chip's tokens. What was said before helps to draft:
+ * runs that are to be compared `forget` it.
+ */
+async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts, forget = false }) {
+  if (forget) model.recollection = new Recollection();
+  if (forget === "also the pace") model.paces = new Paces(0.2);
   const before = meter.read();
   const started = performance.now();
   const request = { images: pictures.map(() => ({ width: 128, height: 128, channels: 3 })), chips, prompts };

@@ -91,13 +91,14 @@ async function runTogether(config, chips, pass, passes) {
         const each = [];
         for (const [place, { chip }] of group.entries()) {
           const own = forced && [forced[place]];
-          each.push(await engine.call("run", { ...job, pictures: picturesOf(chips, chip), forced: own }));
+          const pictures = picturesOf(chips, chip);
+          each.push(await engine.call("run", { ...job, pictures, forced: own, forget: place === 0 }));
         }
         run.apart = each;
       };
       const together = async () => {
         const pictures = group.flatMap(({ chip }) => picturesOf(chips, chip));
-        run.together = await engine.call("run", { ...job, pictures, chips: group.length, forced });
+        run.together = await engine.call("run", { ...job, pictures, chips: group.length, forced, forget: true });
       };
       for (const way of runs.length % 2 ? [together, apart] : [apart, together]) await way();
       if (round >= 0) runs.push(run);
@@ -107,6 +108,32 @@ async function runTogether(config, chips, pass, passes) {
   }
   engine.end();
   return { name: pass.name, loaded, together: pass.together, runs };
+}
+
+/** The first answers of a fresh engine, with and without a run over blank pictures before, in turn. */
+async function runWarmUp(config, chips, pass) {
+  const runs = [];
+  const until = performance.now() + 1000 * pass.seconds;
+  const job = { prompts: pass.prompts, forced: null, firstBox: config.first_box, drafts: true, forget: "also the pace" };
+  const blank = [0, 1].map(() => new Uint8Array(PICTURE_BYTES).fill(127));
+  for (let round = 0; round < pass.rounds; round += 1) {
+    for (const warmed of round % 2 ? [true, false] : [false, true]) {
+      if (performance.now() > until) break;
+      const engine = new Remote("./engine_worker.js");
+      const loaded = await engine.call("load", pass.engine);
+      const run = { chip: pass.first_chip + (round % pass.chips), warmed, load_ms: loaded.ms, warm_up_ms: 0 };
+      if (warmed) run.warm_up_ms = (await engine.call("run", { ...job, pictures: blank })).ms;
+      const pictures = picturesOf(chips, run.chip);
+      for (const which of ["first", "second"]) {
+        const { ms, answers, stages } = await engine.call("run", { ...job, pictures });
+        run[which] = { ms, stages, boxes_ms: answers[0].end, texts: answers.map(({ text }) => text) };
+      }
+      engine.end();
+      runs.push(run);
+      log(`${pass.name}: ${warmed ? "warmed" : "cold"}, first ${run.first.ms.toFixed(0)}, second ${run.second.ms.toFixed(0)} ms`);
+    }
+  }
+  return { name: pass.name, warm_up: true, runs };
 }
 
 async function runPass(config, chips, pass, passes) {
@@ -173,7 +200,8 @@ async function main() {
     for (const pass of config.passes) {
       log(`${pass.name}: begins`);
       try {
-        passes[pass.name] = await (pass.together ? runTogether : runPass)(config, chips, pass, passes);
+        const way = pass.together ? runTogether : pass.warm_up_first ? runWarmUp : runPass;
+        passes[pass.name] = await way(config, chips, pass, passes);
         await send("pass", passes[pass.name]);
       } catch (error) {
         await send("failure", { name: pass.name, message: String(error?.stack ?? error) });

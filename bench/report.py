@@ -144,6 +144,30 @@ def _together(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _warm_up(one: dict[str, Any]) -> dict[str, Any]:
+    """Compare the first answers of fresh engines that had and had not run before."""
+    ways = {
+        name: [run for run in one["runs"] if run["warmed"] is warmed]
+        for name, warmed in (("cold", False), ("warmed", True))
+    }
+    return {
+        "name": one["name"],
+        "warm_up": True,
+        "rounds": len(ways["warmed"]),
+        **{
+            name: {
+                "load_ms": _median(run["load_ms"] for run in runs),
+                "warm_up_ms": _median(run["warm_up_ms"] for run in runs),
+                "first_ms": _median(run["first"]["ms"] for run in runs),
+                "second_ms": _median(run["second"]["ms"] for run in runs),
+                "first_over_second": _median(_ratio(run["first"]["ms"], run["second"]["ms"]) for run in runs),
+            }
+            for name, runs in ways.items()
+        },
+        "raw": one["runs"],
+    }
+
+
 def _longest(answers: list[dict[str, Any]]) -> list[int]:
     """Return the steps of each prompt: as many as its longest answer took."""
     chips = 1 + max(answer["chip"] for answer in answers)
@@ -182,6 +206,9 @@ def summary(raw: dict[str, Any], folders: Mapping[str, Path]) -> dict[str, Any]:
     for one in raw["passes"]:
         if "together" in one:
             figures.append(_together(one))
+            continue
+        if "warm_up" in one:
+            figures.append(_warm_up(one))
             continue
         twin = one["name"].startswith("twin")
         dtype = "fp16" if twin or one["name"].endswith("fp16") else "fp32"
@@ -233,6 +260,10 @@ def table(result: dict[str, Any]) -> str:
             times = (_cell(one[key]) for key in ("apart_ms", "together_ms", "times_faster"))
             steps = f"{_cell(one['steps_apart'])} and {_cell(one['steps_together'])} steps"
             rows.append((one["name"], "apart, together", *times, f"{one['answers_same']} same", steps, "", ""))
+        for way in ("cold", "warmed"):
+            if way in one:
+                times = (_cell(one[way][key]) for key in ("warm_up_ms", "first_ms", "second_ms"))
+                rows.append((one["name"], f"{way}: before, 1st, 2nd", *times, "", "", "", ""))
         for side in ("reference", "engine"):
             if side in one:
                 ours = side == "engine"

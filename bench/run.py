@@ -102,8 +102,10 @@ def _pass(*, name: str, url: str, options: argparse.Namespace, dtype: str, **cha
 def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
     """Return what the page is to run: true answers of the demo model, the twin's replays, comparisons of tokens."""
     demo = partial(_pass, url=f"{site}/models/demo/", options=options)
-    wanted = [demo(name=f"demo-{dtype}", dtype=dtype) for dtype in options.dtypes.split(",")]
+    wanted = [demo(name=f"demo-{dtype}", dtype=dtype) for dtype in options.dtypes.split(",") if dtype]
     if options.twin:
+        if not wanted:
+            raise SetupError("expected --dtypes with --twin: it replays answers that the demo model gave")
         twin = partial(
             _pass,
             url=f"{site}/{options.twin}-twin/",
@@ -128,6 +130,8 @@ def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
         if options.variants:
             ways += [{**way, "name": f"{way['name']}, one token per step", "drafts": False} for way in ways]
         wanted += ways
+    if options.warm_up:
+        wanted.append(demo(name="warm-up", dtype="fp32", rounds=options.warm_up, warm_up_first=True))
     if options.compare:
         more = partial(demo, chips=options.compare, first_chip=options.chips)
         wanted += [more(name=f"tokens-{dtype}", dtype=dtype) for dtype in options.dtypes.split(",")]
@@ -247,7 +251,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--chromium", help="the browser to start; default: $CHROMIUM, else the first on the path")
     parser.add_argument("--flags", default="", help="more of its flags, in one argument")
     parser.add_argument("--device", choices=("webgpu", "wasm"), default="webgpu")
-    parser.add_argument("--dtypes", default="fp32", help="of the demo model: fp32, fp16 or both with a comma")
+    parser.add_argument("--dtypes", default="fp32", help="of the demo model: fp32, fp16, both with a comma or none")
     parser.add_argument("--chips", type=int, default=24, help="for true answers; default: %(default)s")
     parser.add_argument("--chips-file", type=Path, help="pictures, as --draw-chips writes them")
     parser.add_argument("--draw-chips", action="store_true", help="only write the file of chips and say where")
@@ -256,6 +260,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=1, help="of the twin's replays; default: %(default)s")
     parser.add_argument("--variants", action="store_true", help="also measure the twin with one lever off at a time")
     parser.add_argument("--together", default="", help="also measure so many chips at once: 2, 4 or both with a comma")
+    parser.add_argument("--warm-up", type=int, default=0, help="fresh engines, each with and without a warm-up")
     parser.add_argument("--compare", type=int, default=0, help="more chips whose tokens are compared, at the end")
     parser.add_argument("--seconds", type=float, default=600, help="most for each pass; default: %(default)s")
     parser.add_argument("--patience", type=float, default=1800, help="seconds until it gives up; default: %(default)s")

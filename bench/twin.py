@@ -8,6 +8,7 @@ punctuation, single digits), so that steps per token mean what they would mean f
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tools.model.architecture import PRESETS, Architecture
@@ -28,6 +29,17 @@ PIECES: Final = (
     "0", ".", ",", "[]",
 )  # fmt: skip
 """What large vocabularies have as one token each, of the texts that detection answers are made of."""
+
+FULL: Final = PRESETS["full"]
+
+SHAPES: Final = PRESETS | {
+    "cut": replace(
+        FULL,
+        vision=replace(FULL.vision, layers=6),
+        text=replace(FULL.text, vocabulary=16_384, kinds=FULL.text.kinds[:8]),
+    )
+}
+"""Presets, and the full model with a quarter of its words and half of its layers: for machines with little memory."""
 
 COPIED: Final = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json", "generation_config.json")
 
@@ -55,7 +67,7 @@ def build_twin(folder: Path, demo: Path, *, preset: str = "full", precision: str
     marker = folder / "complete"
     if marker.exists():
         return
-    architecture = PRESETS[preset]
+    architecture = SHAPES[preset]
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
     config = architecture.hugging_face_config()
     config["transformers.js_config"] = {"use_external_data_format": True}
