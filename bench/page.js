@@ -136,6 +136,34 @@ async function runWarmUp(config, chips, pass) {
   return { name: pass.name, warm_up: true, runs };
 }
 
+/** The same chips by engines that differ in one thing, in turn. */
+async function runEngines(config, chips, pass) {
+  const names = Object.keys(pass.engines);
+  const engines = {};
+  const loaded = {};
+  for (const name of names) {
+    engines[name] = new Remote("./engine_worker.js");
+    loaded[name] = await engines[name].call("load", pass.engines[name]);
+  }
+  const job = { prompts: pass.prompts, forced: null, firstBox: config.first_box, drafts: true, forget: true };
+  const runs = [];
+  const until = performance.now() + 1000 * pass.seconds;
+  for (let round = -1; round < pass.rounds; round += 1) {
+    for (let chip = pass.first_chip; chip < pass.first_chip + (round < 0 ? 1 : pass.chips); chip += 1) {
+      if (performance.now() > until) break;
+      const run = { chip, round, ms: {} };
+      const pictures = picturesOf(chips, chip);
+      for (const name of runs.length % 2 ? names : [...names].reverse()) {
+        run.ms[name] = (await engines[name].call("run", { ...job, pictures })).ms;
+      }
+      if (round >= 0) runs.push(run);
+      log(`${pass.name}: chip ${chip}, ${JSON.stringify(run.ms)}`);
+    }
+  }
+  for (const engine of Object.values(engines)) engine.end();
+  return { name: pass.name, engines: loaded, runs };
+}
+
 async function runPass(config, chips, pass, passes) {
   const engine = new Remote("./engine_worker.js");
   const reference = pass.reference ? new Remote("./reference_worker.js") : null;
@@ -200,7 +228,7 @@ async function main() {
     for (const pass of config.passes) {
       log(`${pass.name}: begins`);
       try {
-        const way = pass.together ? runTogether : pass.warm_up_first ? runWarmUp : runPass;
+        const way = pass.together ? runTogether : pass.warm_up_first ? runWarmUp : pass.engines ? runEngines : runPass;
         passes[pass.name] = await way(config, chips, pass, passes);
         await send("pass", passes[pass.name]);
       } catch (error) {

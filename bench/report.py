@@ -168,6 +168,18 @@ def _warm_up(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _engines(one: dict[str, Any]) -> dict[str, Any]:
+    """Compare engines that answered the same chips in turn; the ratio is that of the second to the first."""
+    first, second = one["engines"]
+    return {
+        "name": one["name"],
+        "engines": one["engines"],
+        "runs": len(one["runs"]),
+        "ms": {name: _median(run["ms"][name] for run in one["runs"]) for name in (first, second)},
+        "ratio": _median(_ratio(run["ms"][second], run["ms"][first]) for run in one["runs"]),
+    }
+
+
 def _longest(answers: list[dict[str, Any]]) -> list[int]:
     """Return the steps of each prompt: as many as its longest answer took."""
     chips = 1 + max(answer["chip"] for answer in answers)
@@ -206,6 +218,9 @@ def summary(raw: dict[str, Any], folders: Mapping[str, Path]) -> dict[str, Any]:
     for one in raw["passes"]:
         if "together" in one:
             figures.append(_together(one))
+            continue
+        if "engines" in one:
+            figures.append(_engines(one))
             continue
         if "warm_up" in one:
             figures.append(_warm_up(one))
@@ -260,6 +275,9 @@ def table(result: dict[str, Any]) -> str:
             times = (_cell(one[key]) for key in ("apart_ms", "together_ms", "times_faster"))
             steps = f"{_cell(one['steps_apart'])} and {_cell(one['steps_together'])} steps"
             rows.append((one["name"], "apart, together", *times, f"{one['answers_same']} same", steps, "", ""))
+        if "engines" in one:
+            times = (_cell(value) for value in (*one["ms"].values(), one["ratio"]))
+            rows.append((one["name"], f"{', '.join(one['ms'])}, ratio", *times, "", "", "", ""))
         for way in ("cold", "warmed"):
             if way in one:
                 times = (_cell(one[way][key]) for key in ("warm_up_ms", "first_ms", "second_ms"))

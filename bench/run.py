@@ -130,6 +130,10 @@ def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
         if options.variants:
             ways += [{**way, "name": f"{way['name']}, one token per step", "drafts": False} for way in ways]
         wanted += ways
+    if options.builds:
+        one = demo(name="builds", dtype="fp32", rounds=options.rounds)
+        builds = {build: one["engine"] | {"build": build} for build in ("jspi", "asyncify")}
+        wanted.append(one | {"engines": builds})
     if options.warm_up:
         wanted.append(demo(name="warm-up", dtype="fp32", rounds=options.warm_up, warm_up_first=True))
     if options.compare:
@@ -260,6 +264,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=1, help="of the twin's replays; default: %(default)s")
     parser.add_argument("--variants", action="store_true", help="also measure the twin with one lever off at a time")
     parser.add_argument("--together", default="", help="also measure so many chips at once: 2, 4 or both with a comma")
+    parser.add_argument("--builds", action="store_true", help="also compare the two builds of the runtime")
     parser.add_argument("--warm-up", type=int, default=0, help="fresh engines, each with and without a warm-up")
     parser.add_argument("--compare", type=int, default=0, help="more chips whose tokens are compared, at the end")
     parser.add_argument("--seconds", type=float, default=600, help="most for each pass; default: %(default)s")
