@@ -1,6 +1,7 @@
 /**
  * Greedy decoding of several prompts about the same images: the images once, what the prompts share once, and several
- * tokens per step. Chips whose images are equally large are answered together, each in a row of its own.
+ * tokens per step. Chips whose images are equally large are answered together, each in a row of its own, where the decoder
+ * takes rows; elsewhere one after the other.
  *
  * Each step feeds the tokens that the decoder does not hold yet and a draft of what may follow, and takes the model's own
  * choice at every position. Where the draft differs from it, the choices after are void. So the tokens are those of one step
@@ -24,6 +25,7 @@ import { nextTurn } from "./turns.js";
 
 /** @typedef {{ ids: number[], question: Question }} Prompt the whole conversation up to the answer */
 /** @typedef {{ text: string, tokens: Token[], stopped: Stopped, input_tokens: number, ms: AnswerTimings }} Answer */
+/** @typedef {{ data: Float32Array, dims: readonly number[] }} Features (image tokens, hidden size) */
 /**
  * @typedef {object} DecodingOptions
  * @property {Network} network
@@ -58,7 +60,8 @@ import { nextTurn } from "./turns.js";
  * @throws {unknown} the signal's reason, within one session run of its abort
  */
 export async function answerAll(options) {
-  const { network, chips = 1, prompts, recollection, onStage, signal, pause = nextTurn } = options;
+  const { network, chips = 1, onStage, signal, pause = nextTurn } = options;
+  const all = Array.from({ length: chips }, (_, chip) => chip);
   const clock = stopwatch();
   const checkpoint = async () => {
     await pause();
@@ -68,35 +71,12 @@ export async function answerAll(options) {
   onStage("vision");
   const features = await network.see(options.images);
   const ms = { vision: clock(), prefix: 0 };
-  /** @type {States | null} */
-  let prefix = null;
   try {
-    await checkpoint();
-    onStage("prefill");
-    const shared = sharedLength(prompts.map(({ ids }) => ids));
-    const rows = Array.from({ length: chips }, () => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
-    const embeddings = await network.embed(rows);
-    placeFeatures(embeddings, features, rows.flat(), options.imageTokenId);
-    prefix = (await network.step(network.emptyStates(chips), embeddings, shared, 1)).states;
-    embeddings.dispose();
-    ms.prefix = clock();
-    /** @type {number[][][]} by chip: what it said to the prompts before */
-    const before = rows.map(() => []);
-    for (const [index, { ids, question }] of prompts.entries()) {
-      const remembered = recollection.answersTo(question.prompt);
-      const drafters = before.map((said) => {
-        return new Drafter(question.draft ?? {}, options.speech, recollection, [...said, ...remembered]);
-      });
-      await answerOne(options, checkpoint, drafters, { index, prefix, shared, rest: ids.slice(shared) }, (answer, chip) => {
-        const said = answer.tokens.map(({ id }) => id);
-        before[chip]?.push(said);
-        recollection.keep(question.prompt, said);
-        options.onAnswer(index, answer, chip);
-      });
+    for (const group of network.takesRows ? [all] : all.map((chip) => [chip])) {
+      ms.prefix += await answerGroup(options, checkpoint, group, featuresOf(features, group, all.length));
     }
   } finally {
     features.dispose();
-    dispose(prefix);
   }
   return ms;
 }
@@ -104,18 +84,73 @@ export async function answerAll(options) {
 /**
  * @param {DecodingOptions} options
  * @param {() => Promise<void>} checkpoint
- * @param {Drafter[]} drafters one for each chip
+ * @param {number[]} group chips that are answered together
+ * @param {Features} features their images'
+ * @returns {Promise<number>} milliseconds until what the prompts share was taken in
+ */
+async function answerGroup(options, checkpoint, group, features) {
+  const { network, prompts, recollection, onStage } = options;
+  await checkpoint();
+  const clock = stopwatch();
+  onStage("prefill");
+  const shared = sharedLength(prompts.map(({ ids }) => ids));
+  const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
+  const embeddings = await network.embed(rows);
+  placeFeatures(embeddings, features, rows.flat(), options.imageTokenId);
+  const prefix = (await network.step(network.emptyStates(group.length), embeddings, shared, 1)).states;
+  try {
+    embeddings.dispose();
+    const took = clock();
+    /** @type {Map<number, number[][]>} by chip: what it said to the prompts before */
+    const before = new Map(group.map((chip) => [chip, []]));
+    for (const [index, { ids, question }] of prompts.entries()) {
+      const remembered = recollection.answersTo(question.prompt);
+      const open = Array.from(before, ([chip, said]) => {
+        const texts = [...said, ...remembered];
+        return { chip, drafter: new Drafter(question.draft ?? {}, options.speech, recollection, texts) };
+      });
+      await answerOne(options, checkpoint, open, { index, prefix, shared, rest: ids.slice(shared) }, (answer, chip) => {
+        const said = answer.tokens.map(({ id }) => id);
+        before.get(chip)?.push(said);
+        recollection.keep(question.prompt, said);
+        options.onAnswer(index, answer, chip);
+      });
+    }
+    return took;
+  } finally {
+    dispose(prefix);
+  }
+}
+
+/**
+ * @param {OrtTensor} features of all chips, chip by chip
+ * @param {number[]} group of chips that follow each other
+ * @param {number} chips
+ * @returns {Features}
+ */
+function featuresOf({ data, dims: [count = 0, width = 0] }, group, chips) {
+  const each = count / chips;
+  const [first = 0] = group;
+  const values = /** @type {Float32Array} */ (data);
+  const part = values.subarray(first * each * width, (first + group.length) * each * width);
+  return { data: part, dims: [each * group.length, width] };
+}
+
+/**
+ * @param {DecodingOptions} options
+ * @param {() => Promise<void>} checkpoint
+ * @param {{ chip: number, drafter: Drafter }[]} chips in the order of the states' rows
  * @param {{ index: number, prefix: States, shared: number, rest: number[] }} start
  * @param {(answer: Answer, chip: number) => void} onEnd called as soon as a chip's answer is whole
  */
-async function answerOne(options, checkpoint, drafters, { index, prefix, shared, rest }, onEnd) {
+async function answerOne(options, checkpoint, chips, { index, prefix, shared, rest }, onEnd) {
   const { network, paces, onStage, onText } = options;
   const { question } = /** @type {Prompt} */ (options.prompts[index]);
   const clock = stopwatch();
   /** @type {number[]} */
   const steps = [];
   /** @type {Row[]} in the order of the states */
-  let rows = drafters.map((drafter, chip) => {
+  let rows = chips.map(({ chip, drafter }) => {
     return { chip, writer: new AnswerWriter(question, options), drafter, waiting: rest, ended: false };
   });
   /** @type {States} */
@@ -254,14 +289,14 @@ function sharedLength(prompts) {
  * Replace the embedding of each image token by the next row of image features.
  *
  * @param {OrtTensor} embeddings (rows, tokens, hidden size), changed in place
- * @param {OrtTensor} features (image tokens, hidden size)
+ * @param {Features} features
  * @param {readonly number[]} ids of all rows
  * @param {number} imageTokenId
  */
 export function placeFeatures(embeddings, features, ids, imageTokenId) {
   const [rows = 0, width = 0] = features.dims;
   const target = /** @type {Float32Array} */ (/** @type {unknown} */ (embeddings.data));
-  const source = /** @type {Float32Array} */ (/** @type {unknown} */ (features.data));
+  const source = features.data;
   let row = 0;
   for (const [position, id] of ids.entries()) {
     if (id !== imageTokenId) continue;

@@ -66,7 +66,8 @@ export class Model {
     this.#library = library;
     this.#processor = processor;
     this.#release = sessions.release;
-    this.network = new Network(sessions, /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor)));
+    const Tensor = /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor));
+    this.network = new Network(sessions, Tensor, sessions.takesRows);
     this.imageTokenId = imageTokenId;
     this.eosTokenIds = eosTokenIds;
     this.paces = new Paces(FIRST_COST_RATIO[device]);

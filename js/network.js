@@ -33,8 +33,10 @@ export class Network {
   /**
    * @param {Sessions} sessions
    * @param {TensorType} Tensor
+   * @param {boolean} [takesRows] whether the decoder goes on with several sequences at once
    */
-  constructor(sessions, Tensor) {
+  constructor(sessions, Tensor, takesRows = false) {
+    this.takesRows = takesRows;
     this.#sessions = sessions;
     this.#Tensor = Tensor;
     const names = sessions.decoder_model_merged.outputNames.filter((name) => name.startsWith("present"));

@@ -9,7 +9,7 @@
 
 /** @typedef {{ number: number, wire: number, start: number, value: number, end: number }} Field start of its tag, its value and the next field */
 /** @typedef {{ name: string, type: number, last: number }} Output `last` is the size of its last axis; 0 where it is not given */
-/** @typedef {{ inputs: string[], outputs: string[], start: number, end: number, tag: number, opset: number, node: Producer | null, logits: Output | null }} Decoder */
+/** @typedef {{ inputs: string[], outputs: string[], start: number, end: number, tag: number, opset: number, node: Producer | null, logits: Output | null, operators: Set<string> }} Decoder */
 /** @typedef {{ start: number, end: number, inputs: Field[], input: string }} Producer the node whose first input is what logits are made of */
 
 const MODEL = { graph: 7, opset: 8 };
@@ -51,6 +51,7 @@ export function readDecoder(bytes) {
     opset: Math.max(0, ...versions),
     logits: outputs.find(({ name }) => name === "logits") ?? null,
     node: producerOfLogits(bytes, named(GRAPH.node)),
+    operators: new Set(named(GRAPH.node).map((part) => operatorOf(bytes, part))),
   };
 }
 
@@ -174,6 +175,15 @@ function producerOfLogits(bytes, nodes) {
     wanted = string(bytes, first);
   }
   return null;
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {Field} node a NodeProto
+ */
+function operatorOf(bytes, node) {
+  const type = fields(bytes, node.value, node.end).find(({ number }) => number === NODE.type);
+  return type === undefined ? "" : string(bytes, type);
 }
 
 /**

@@ -4,6 +4,7 @@ import { describe, failure } from "./failure.js";
 import { editDecoder, readDecoder } from "./onnx_edit.js";
 import { complaintAboutEdit } from "./self_check.js";
 
+/** @import { Decoder } from "./onnx_edit.js" */
 /** @import { DtypeName, Load, ModelSource, SessionName } from "./protocol.js" */
 /** @import { Ort } from "./runtime.js" */
 /** @import { Sessions, TensorType } from "./network.js" */
@@ -26,6 +27,9 @@ const SUFFIXES = {
   bnb4: "_bnb4",
 };
 
+/** Operators that take several new positions after earlier ones for one sequence only. */
+const ONE_ROW = ["GroupQueryAttention"];
+
 /** @type {SessionName[]} */
 const NAMES = ["vision_encoder", "embed_tokens", "decoder_model_merged"];
 
@@ -34,11 +38,13 @@ const NAMES = ["vision_encoder", "embed_tokens", "decoder_model_merged"];
  * @param {Files} files
  * @param {Pick<Load, "model" | "device" | "dtype">} request
  * @param {boolean} choice whether the decoder's graph may choose the tokens
- * @returns {Promise<Sessions & { release: () => Promise<void> }>}
+ * @returns {Promise<Sessions & { takesRows: boolean, release: () => Promise<void> }>} takesRows: whether the decoder goes on
+ *   with several sequences at once
  */
 export async function createSessions(ort, files, { model, device, dtype }, choice) {
   /** @type {Record<string, any>} */
   const sessions = {};
+  let takesRows = false;
   const release = async () => {
     for (const session of Object.values(sessions)) await session.release();
   };
@@ -53,15 +59,20 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
         externalData: files.externalData().filter((weights) => `onnx/${weights.path}`.startsWith(`${path}_data`)),
         logSeverityLevel: 3,
       };
-      sessions[name] = await (name === "decoder_model_merged"
-        ? createDecoder(ort, graph, options, { sessions, onGpu: device[name] === "webgpu", choice })
-        : ort.InferenceSession.create(graph, options));
+      if (name === "decoder_model_merged") {
+        const decoder = readable(graph);
+        takesRows = decoder !== null && !ONE_ROW.some((operator) => decoder.operators.has(operator));
+        const onGpu = device[name] === "webgpu";
+        sessions[name] = await createDecoder(ort, graph, options, { sessions, decoder, onGpu, choice });
+      } else {
+        sessions[name] = await ort.InferenceSession.create(graph, options);
+      }
     }
   } catch (error) {
     await release();
     throw error;
   }
-  return /** @type {Sessions & { release: () => Promise<void> }} */ ({ ...sessions, release });
+  return /** @type {Sessions & { takesRows: boolean, release: () => Promise<void> }} */ ({ ...sessions, takesRows, release });
 }
 
 /**
@@ -73,10 +84,12 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
  * @param {Ort} ort
  * @param {Uint8Array} graph
  * @param {SessionOptions} options
- * @param {{ sessions: Record<string, any>, onGpu: boolean, choice: boolean }} wanted sessions: those made so far
+ * @param {{ sessions: Record<string, any>, decoder: Decoder | null, onGpu: boolean, choice: boolean }} wanted sessions:
+ *   those made so far; decoder: what the graph says of itself
  */
-async function createDecoder(ort, graph, options, { sessions, onGpu, choice }) {
-  const { edited, states } = changed(graph, onGpu && choice);
+async function createDecoder(ort, graph, options, { sessions, decoder: read, onGpu, choice }) {
+  const states = read?.outputs.filter((name) => name.startsWith("present")) ?? [];
+  const edited = read === null ? null : changed(graph, read, onGpu && choice);
   const preferredOutputLocation = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
   const full = onGpu ? { ...options, preferredOutputLocation } : options;
   if (edited !== null) {
@@ -98,17 +111,29 @@ async function createDecoder(ort, graph, options, { sessions, onGpu, choice }) {
 
 /**
  * @param {Uint8Array} graph
- * @param {boolean} choice
- * @returns {{ edited: Uint8Array | null, states: string[] }} states: the outputs that the decoder takes back
+ * @returns {Decoder | null}
  */
-function changed(graph, choice) {
+function readable(graph) {
   try {
-    const decoder = readDecoder(graph);
-    const states = decoder.outputs.filter((name) => name.startsWith("present"));
-    return { edited: editDecoder(graph, decoder, { choice }), states };
+    return readDecoder(graph);
+  } catch (error) {
+    console.info(`the decoder's graph cannot be read: ${describe(error)}`);
+    return null;
+  }
+}
+
+/**
+ * @param {Uint8Array} graph
+ * @param {Decoder} decoder
+ * @param {boolean} choice
+ * @returns {Uint8Array | null}
+ */
+function changed(graph, decoder, choice) {
+  try {
+    return editDecoder(graph, decoder, { choice });
   } catch (error) {
     console.info(`the decoder's graph cannot be changed: ${describe(error)}`);
-    return { edited: null, states: [] };
+    return null;
   }
 }
 

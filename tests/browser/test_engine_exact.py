@@ -1,6 +1,6 @@
 """The engine's tokens are those of the library's own ``generate``: several at a time, shared prefixes, drafts and all.
 
-``make exact`` runs this over hundreds of chips (``EXACT_CHIPS``).
+``make exact`` runs this over hundreds of chips (``EXACT_CHIPS``, from the one that ``EXACT_FROM`` counts to).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 CHIPS: Final = int(os.environ.get("EXACT_CHIPS", "6"))
-FIRST_SEED: Final = 41_000_000
+FIRST_SEED: Final = 41_000_000 + int(os.environ.get("EXACT_FROM", "0"))
 EOS: Final = 7
 PROMPTS: Final = (GROUNDING_HIGH_RECALL, GROUNDING_AS_TRAINED, DESCRIPTION)
 QUESTIONS: Final = (detection(GROUNDING_HIGH_RECALL), detection(GROUNDING_AS_TRAINED), description())

@@ -62,7 +62,7 @@ def test_chips_asked_at_once_get_the_tokens_of_one_after_the_other(
     wasm_browser: Browser, open_bench: Callable[[Browser], Page], site: Server
 ) -> None:
     page = open_bench(wasm_browser)
-    chips, encoded = encoded_chips(2 * CHIPS, FIRST_SEED)
+    chips, encoded = encoded_chips(CHIPS, FIRST_SEED)
     load_demo(page, site)
     alone = engine_answers(page, chips, encoded, QUESTIONS)
     lengths = {len(answers[0]["tokens"]) for answers in alone}
@@ -72,7 +72,7 @@ def test_chips_asked_at_once_get_the_tokens_of_one_after_the_other(
         assert_equal(together(page, chips, encoded, MISLEADING, size), alone)
 
 
-def test_a_batch_is_answered_by_fused_attention_as_well(
+def test_a_decoder_with_fused_attention_answers_the_chips_in_turn(
     wasm_browser: Browser, open_bench: Callable[[Browser], Page], site: Server, overlay: Path
 ) -> None:
     tiny = preset_architecture("tiny")

@@ -106,9 +106,9 @@ const speech = {
 async function answer(sessions, options = {}) {
   const answers = [];
   const byChip = [];
-  const { prompts = [PROMPT], question = {}, ...others } = options;
+  const { prompts = [PROMPT], question = {}, takesRows = true, ...others } = options;
   const ms = await answerAll({
-    network: new Network(sessions, FakeTensor),
+    network: new Network(sessions, FakeTensor, takesRows),
     images: {},
     prompts: prompts.map((ids, index) => ({ ids, question: { prompt: `p${index}`, max_new_tokens: 10, ...question } })),
     imageTokenId: IMAGE,
@@ -203,6 +203,7 @@ test("chips that are answered together get the tokens of one after the other, wh
     const draft = { texts: ["0123401234", Array.from({ length: 30 }, () => random(7)).join("")] };
     const { byChip } = await answer(sessions, {
       chips,
+      takesRows: round % 7 > 0,
       prompts,
       question: { max_new_tokens: 40, draft },
       paces: new Paces([0, 0.02, 0.3][random(3)]),
@@ -227,6 +228,14 @@ test("a row that has ended is left out where its states can be cut off", async (
   };
   assert.deepEqual(await rows("cpu"), [3, 3, 2, 2, 1, 1, 1, 1, 1]);
   assert.deepEqual(await rows("gpu-buffer"), Array(9).fill(3));
+});
+
+test("a decoder that takes one sequence only answers the chips in turn", async () => {
+  const sessions = fakeSessions((sequence) => (sequence.length < 5 + (sequence[1] - IMAGE) / 100 ? 2 : EOS), { chips: 3 });
+  const { byChip } = await answer(sessions, { chips: 3, takesRows: false, paces: NO_DRAFTS });
+  assert.deepEqual(byChip.map(([said]) => idsOf(said)), [[2, EOS], [2, 2, EOS], [2, 2, 2, EOS]]);
+  assert.ok(sessions.seen.steps.every(({ rows }) => rows === 1));
+  assert.equal(FakeTensor.alive.size, 0);
 });
 
 test("each chip hears of its own text, and the stop of a batch takes effect before the next step", async () => {
