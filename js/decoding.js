@@ -25,12 +25,10 @@ import { nextTurn } from "./turns.js";
 
 /** @typedef {{ ids: number[], question: Question }} Prompt the whole conversation up to the answer */
 /** @typedef {{ text: string, tokens: Token[], stopped: Stopped, input_tokens: number, ms: AnswerTimings }} Answer */
-/** @typedef {{ data: Float32Array, dims: readonly number[] }} Features (image tokens, hidden size) */
 /**
  * @typedef {object} DecodingOptions
  * @property {Network} network
- * @property {number} [chips] how many there are; one by default
- * @property {Record<string, OrtTensor>} images what the vision encoder takes, chip by chip
+ * @property {Record<string, OrtTensor>[]} images what the vision encoder takes, for each chip
  * @property {Prompt[]} prompts
  * @property {number} imageTokenId the token whose embeddings are replaced by image features
  * @property {ReadonlySet<number>} eosTokenIds
@@ -60,23 +58,30 @@ import { nextTurn } from "./turns.js";
  * @throws {unknown} the signal's reason, within one session run of its abort
  */
 export async function answerAll(options) {
-  const { network, chips = 1, onStage, signal, pause = nextTurn } = options;
-  const all = Array.from({ length: chips }, (_, chip) => chip);
-  const clock = stopwatch();
+  const { network, images, onStage, signal, pause = nextTurn } = options;
   const checkpoint = async () => {
     await pause();
     signal.throwIfAborted();
   };
-  await checkpoint();
-  onStage("vision");
-  const features = await network.see(options.images);
-  const ms = { vision: clock(), prefix: 0 };
+  const ms = { vision: 0, prefix: 0 };
+  /** @type {OrtTensor[]} */
+  const features = [];
   try {
-    for (const group of network.takesRows ? [all] : all.map((chip) => [chip])) {
-      ms.prefix += await answerGroup(options, checkpoint, group, featuresOf(features, group, all.length));
+    await checkpoint();
+    onStage("vision");
+    const clock = stopwatch();
+    for (const [chip, seen] of images.entries()) {
+      // Several chips in one run are no quicker, and a run cannot be stopped.
+      if (chip > 0) await checkpoint();
+      features.push(await network.see(seen));
+    }
+    ms.vision = clock();
+    const chips = [...images.keys()];
+    for (const group of network.takesRows ? [chips] : chips.map((chip) => [chip])) {
+      ms.prefix += await answerGroup(options, checkpoint, group, features);
     }
   } finally {
-    features.dispose();
+    for (const tensor of features) tensor.dispose();
   }
   return ms;
 }
@@ -85,7 +90,7 @@ export async function answerAll(options) {
  * @param {DecodingOptions} options
  * @param {() => Promise<void>} checkpoint
  * @param {number[]} group chips that are answered together
- * @param {Features} features their images'
+ * @param {OrtTensor[]} features of each chip's images
  * @returns {Promise<number>} milliseconds until what the prompts share was taken in
  */
 async function answerGroup(options, checkpoint, group, features) {
@@ -96,7 +101,9 @@ async function answerGroup(options, checkpoint, group, features) {
   const shared = sharedLength(prompts.map(({ ids }) => ids));
   const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
   const embeddings = await network.embed(rows);
-  placeFeatures(embeddings, features, rows.flat(), options.imageTokenId);
+  for (const [row, chip] of group.entries()) {
+    placeFeatures(embeddings, row, /** @type {OrtTensor} */ (features[chip]), rows[row] ?? [], options.imageTokenId);
+  }
   const prefix = (await network.step(network.emptyStates(group.length), embeddings, shared, 1)).states;
   try {
     embeddings.dispose();
@@ -120,20 +127,6 @@ async function answerGroup(options, checkpoint, group, features) {
   } finally {
     dispose(prefix);
   }
-}
-
-/**
- * @param {OrtTensor} features of all chips, chip by chip
- * @param {number[]} group of chips that follow each other
- * @param {number} chips
- * @returns {Features}
- */
-function featuresOf({ data, dims: [count = 0, width = 0] }, group, chips) {
-  const each = count / chips;
-  const [first = 0] = group;
-  const values = /** @type {Float32Array} */ (data);
-  const part = values.subarray(first * each * width, (first + group.length) * each * width);
-  return { data: part, dims: [each * group.length, width] };
 }
 
 /**
@@ -289,21 +282,22 @@ function sharedLength(prompts) {
  * Replace the embedding of each image token by the next row of image features.
  *
  * @param {OrtTensor} embeddings (rows, tokens, hidden size), changed in place
- * @param {Features} features
- * @param {readonly number[]} ids of all rows
+ * @param {number} row
+ * @param {OrtTensor} features (image tokens, hidden size)
+ * @param {readonly number[]} ids of this row
  * @param {number} imageTokenId
  */
-export function placeFeatures(embeddings, features, ids, imageTokenId) {
-  const [rows = 0, width = 0] = features.dims;
+export function placeFeatures(embeddings, row, features, ids, imageTokenId) {
+  const [count = 0, width = 0] = features.dims;
   const target = /** @type {Float32Array} */ (/** @type {unknown} */ (embeddings.data));
-  const source = features.data;
-  let row = 0;
+  const source = /** @type {Float32Array} */ (/** @type {unknown} */ (features.data));
+  let next = 0;
   for (const [position, id] of ids.entries()) {
     if (id !== imageTokenId) continue;
-    if (row < rows) target.set(source.subarray(row * width, (row + 1) * width), position * width);
-    row += 1;
+    if (next < count) target.set(source.subarray(next * width, (next + 1) * width), (row * ids.length + position) * width);
+    next += 1;
   }
-  if (row !== rows) throw new Error(`expected ${row} image features for as many image tokens, got ${rows}`);
+  if (next !== count) throw new Error(`expected ${next} image features for as many image tokens, got ${count}`);
 }
 
 /** @returns {() => number} milliseconds since the last call */

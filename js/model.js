@@ -112,7 +112,7 @@ export class Model {
   /**
    * @param {Generate} request
    * @param {Uint8Array[]} pixels one buffer per image
-   * @returns {Promise<{ chips: number, images: Record<string, OrtTensor>, prompts: Prompt[] }>}
+   * @returns {Promise<{ images: Record<string, OrtTensor>[], prompts: Prompt[] }>} images: for each chip
    */
   async inputs({ images, prompts, chips = 1 }, pixels) {
     const { RawImage } = this.#library;
@@ -129,27 +129,14 @@ export class Model {
     }
     const first = Array.from(/** @type {Processed} */ (processed[0]).input_ids.data, Number);
     return {
-      chips,
-      images: this.#joined(processed.map(({ input_ids: _, attention_mask: __, ...seen }) => seen)),
+      images: processed.map(({ input_ids: _, attention_mask: __, ...seen }) => {
+        return Object.fromEntries(Object.entries(seen).map(([name, tensor]) => [name, tensor.ort_tensor]));
+      }),
       prompts: prompts.map((question, index) => ({
         question,
         ids: index === 0 ? first : this.#withImagesOf(first, turns, index),
       })),
     };
-  }
-
-  /**
-   * @param {Processed[]} seen what the vision encoder takes, for each chip
-   * @returns {Record<string, OrtTensor>} for all of them, one after the other
-   */
-  #joined(seen) {
-    const names = Object.keys(/** @type {Processed} */ (seen[0]));
-    return Object.fromEntries(
-      names.map((name) => {
-        const all = seen.map((one) => one[name]);
-        return [name, (all.length === 1 ? all[0] : this.#library.cat(all, 0)).ort_tensor];
-      }),
-    );
   }
 
   /**

@@ -143,18 +143,20 @@ def after_failure(plan: Plan, cause: str) -> Plan:
 
 
 def most_together(model: Model, plan: Plan, machine: Machine) -> int:
-    """Return how many chips may be asked at once, at least one.
+    """Return how many chips to ask at once, at least one.
 
-    What a chip adds is what the decoder remembers of its tokens, three times: of what the prompts share, and before and
-    after a step. On a graphics processor the scores of a whole prompt must fit into one buffer for all chips, since a
-    model whose graph cannot be changed puts them out.
+    On the main processor several take as long as one after the other. On a graphics processor a chip adds what the
+    decoder remembers of its tokens, three times: of what the prompts share, and before and after a step. The scores of
+    a whole prompt must fit into one buffer for all chips, since a model whose graph cannot be changed puts them out.
     """
+    if plan.device != "webgpu":
+        return 1
     remembered = LONGEST_TOKENS * model.numbers_per_token * STATE_BYTES
     limits = [MOST_TOGETHER, BATCH_BYTES // (3 * remembered)]
     if machine.memory_bytes:
         free = machine.memory_bytes * MEMORY_SHARE - weights_bytes(model, plan.dtype)
         limits.append(int(free // (3 * remembered)))
-    if plan.device == "webgpu" and machine.max_buffer_bytes:
+    if machine.max_buffer_bytes:
         limits.append(machine.max_buffer_bytes // max(PROMPT_TOKENS * model.vocabulary * STATE_BYTES, remembered))
     return max(1, min(limits))
 

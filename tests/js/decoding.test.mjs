@@ -35,9 +35,9 @@ function fakeSessions(nextToken, { failAt = Infinity, features = 2, chips = 1, l
   return {
     seen,
     vision_encoder: {
-      run: async () => {
-        const values = Array.from({ length: chips }, (_, chip) => Array(features * 2).fill(IMAGE + 100 * chip)).flat();
-        return { image_features: new FakeTensor("float32", Float32Array.from(values), [features * chips, 2]) };
+      run: async ({ chip = 0 }) => {
+        const values = new Float32Array(features * 2).fill(IMAGE + 100 * chip);
+        return { image_features: new FakeTensor("float32", values, [features, 2]) };
       },
     },
     embed_tokens: {
@@ -106,10 +106,10 @@ const speech = {
 async function answer(sessions, options = {}) {
   const answers = [];
   const byChip = [];
-  const { prompts = [PROMPT], question = {}, takesRows = true, ...others } = options;
+  const { prompts = [PROMPT], question = {}, takesRows = true, chips = 1, ...others } = options;
   const ms = await answerAll({
     network: new Network(sessions, FakeTensor, takesRows),
-    images: {},
+    images: Array.from({ length: chips }, (_, chip) => ({ chip })),
     prompts: prompts.map((ids, index) => ({ ids, question: { prompt: `p${index}`, max_new_tokens: 10, ...question } })),
     imageTokenId: IMAGE,
     eosTokenIds: new Set([EOS]),
@@ -320,9 +320,9 @@ function wide(run, ids) {
 
 test("image tokens take the image features, in order", async () => {
   const tensor = (values, dims) => ({ data: Float32Array.from(values), dims });
-  const embeddings = tensor([1, 1, 9, 9, 2, 2, 9, 9], [1, 4, 2]);
-  placeFeatures(embeddings, tensor([5, 6, 7, 8], [2, 2]), [1, IMAGE, 2, IMAGE], IMAGE);
-  assert.deepEqual(Array.from(embeddings.data), [1, 1, 5, 6, 2, 2, 7, 8]);
+  const embeddings = tensor([1, 1, 9, 9, 2, 2, 9, 9, 1, 1, 9, 9, 2, 2, 9, 9], [2, 4, 2]);
+  placeFeatures(embeddings, 1, tensor([5, 6, 7, 8], [2, 2]), [1, IMAGE, 2, IMAGE], IMAGE);
+  assert.deepEqual(Array.from(embeddings.data), [1, 1, 9, 9, 2, 2, 9, 9, 1, 1, 5, 6, 2, 2, 7, 8]);
   await assert.rejects(answer(fakeSessions(() => EOS, { features: 3 })), /expected 3 image features.*got 2|expected 2.*got 3/);
 });
 

@@ -158,14 +158,14 @@ ON_CPU = Plan(device="wasm", dtype="fp16", reason="")
     [
         (DEMO, ON_GPU, GPU, MOST_TOGETHER),
         (FULL, ON_GPU, GPU, MOST_TOGETHER),
-        (FULL, ON_CPU, NO_GPU, MOST_TOGETHER),
+        (DEMO, ON_CPU, NO_GPU, 1),
+        (FULL, ON_CPU, GPU, 1),
         # The scores of a prompt take 79 MB for each chip.
         (FULL, ON_GPU, Machine(webgpu=True, max_buffer_bytes=256 * MIB), 3),
         (FULL, ON_GPU, Machine(webgpu=True, max_buffer_bytes=64 * MIB), 1),
-        (FULL, ON_CPU, Machine(webgpu=True, max_buffer_bytes=64 * MIB), MOST_TOGETHER),
         # 1 GB of weights leave 74 MB of the half that may be taken: room for one chip's 41 MB.
-        (FULL, ON_CPU, Machine(webgpu=False, memory_bytes=2 * GIB), 1),
-        (FULL, ON_CPU, Machine(webgpu=False, memory_bytes=GIB), 1),
+        (FULL, ON_GPU, Machine(webgpu=True, memory_bytes=2 * GIB), 1),
+        (FULL, ON_GPU, Machine(webgpu=True, memory_bytes=GIB), 1),
     ],
 )
 def test_as_many_chips_are_asked_at_once_as_the_machine_holds(model, plan, machine, expected):
