@@ -178,7 +178,7 @@ def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object
         profile = Path(place) / "profile"
         with (
             Server(ROOT, overlays=(tiny.parents[1], PAGES), headers=ISOLATION) as site,
-            Server(folder, headers=CORS) as host,
+            Server(folder.parent, headers=CORS) as host,
         ):
             paths = [*CONFIG_FILES, *graphs, *data]
             for turn in range(-1, rounds):
@@ -188,7 +188,7 @@ def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object
                     time.sleep(SETTLE_S)
                     watch = Watch(profile)
                     before = len(host.log)
-                    answer = load(page, f"{host.url}/", paths, device, dtype, cache=True)
+                    answer = load(page, f"{host.url}/{folder.name}/", paths, device, dtype, cache=True)
                     figures = watch.end()
                     if turn < 0:
                         continue
