@@ -32,8 +32,8 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for the start of a formula (OWASP, CSV injection)."""
 
 HONESTY: Final = (
-    "Suspected mining, told by a model from satellite imagery. It shows disturbance, not illegality, and nobody has "
-    "to have checked it. Box areas hold undisturbed ground too."
+    "Suspected mining, told by a model from satellite imagery. It shows disturbance, not illegality. Whether anybody "
+    "has checked a site stands beside it. Box areas hold undisturbed ground too."
 )
 
 

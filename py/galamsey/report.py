@@ -15,12 +15,13 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Image, KeepTogether, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
-from galamsey.drawings import total_ha
+from galamsey.drawings import numbers_of, total_ha
 from galamsey.evidence import DRAWN_BOX, HONESTY, evidence_of
 from galamsey.findings import kept_confirmed
 from galamsey.refine import METHOD
 from galamsey.reviews import REASONS
-from galamsey.wording_findings import total_words
+from galamsey.sheet import GENERATED
+from galamsey.wording_findings import STATUS_WORDS, review_words, total_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TEXT: Final = ParagraphStyle("text", fontName="Helvetica", fontSize=9, leading=12.5)
 SMALL: Final = ParagraphStyle("small", parent=TEXT, fontSize=7.5, leading=10, textColor=colors.HexColor("#45525f"))
+BAD: Final = ParagraphStyle("bad", parent=TEXT, fontName="Helvetica-Bold", textColor=colors.HexColor("#a8261c"))
 MONO: Final = ParagraphStyle("mono", parent=SMALL, fontName="Courier", fontSize=6.5, leading=8.5, wordWrap="CJK")
 TITLE: Final = ParagraphStyle("title", parent=TEXT, fontName="Helvetica-Bold", fontSize=17, leading=22)
 HEAD: Final = ParagraphStyle("head", parent=TEXT, fontName="Helvetica-Bold", fontSize=12, leading=16, spaceBefore=8)
@@ -37,6 +39,11 @@ SUBHEAD: Final = ParagraphStyle("subhead", parent=TEXT, fontName="Helvetica-Bold
 SITE: Final = colors.HexColor("#c2129d")
 LINE: Final = colors.HexColor("#c5ced6")
 LAND: Final = colors.HexColor("#eff1ea")
+CELL: Final = 1500
+"""Characters that a cell of the provenance holds."""
+NAME: Final = 60
+INDENT: Final = 6
+"""Points by which the library indents what flows."""
 MAP_HEIGHT: Final = 92 * mm
 GHANA: Final = (-3.4, 4.6, 1.3, 11.3)
 """West, south, east and north edge of the map, degrees."""
@@ -54,6 +61,7 @@ LIMITS: Final = (
 def latin(text: str) -> str:
     """Return text that the report's fonts hold; other letters become question marks."""
     plain = text.replace("×", "x").replace("…", "...")  # noqa: RUF001 - the sign of multiplication
+    plain = "".join(letter for letter in plain if letter >= " ")
     return plain.encode("cp1252", "replace").decode("cp1252")
 
 
@@ -138,7 +146,14 @@ def write_report(
         subject=HONESTY,
     )
     story: list[Any] = [_say("Suspected mining: report", TITLE), _say(f"Made {made}", SMALL), Spacer(1, 6)]
-    story += [_say(HONESTY), Spacer(1, 8), Locator(outlines, findings), Spacer(1, 8), _overview(findings)]
+    story += [_say(HONESTY), *_generated_warning(findings), Spacer(1, 8)]
+    beside = Table(
+        [[Locator(outlines, findings), _summary(findings)]],
+        colWidths=(66 * mm, 108 * mm),
+        hAlign="LEFT",
+        style=[("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)],
+    )
+    story += [beside, Spacer(1, 8), _overview(findings)]
     for number, finding in enumerate(findings, start=1):
         story += [PageBreak(), *_finding(number, finding, pictures.get(finding.id, ()))]
     story += [PageBreak(), _say("Method and limits", HEAD), _say(METHOD), Spacer(1, 4)]
@@ -150,11 +165,45 @@ def write_report(
     return packed.getvalue()
 
 
+def _is_generated(finding: Finding) -> bool:
+    return bool(finding.run["scene"] and finding.run["scene"]["generated"])
+
+
+def _generated_warning(findings: Sequence[Finding]) -> list[Any]:
+    """Say in red that imagery was made up, where some was."""
+    count = sum(_is_generated(finding) for finding in findings)
+    if not count:
+        return []
+    which = "All imagery" if count == len(findings) else f"The imagery of {count} findings"
+    return [
+        Spacer(1, 4),
+        _say(f"{which} in this report was generated for practice: {GENERATED}. It proves nothing.", BAD),
+    ]
+
+
+def _summary(findings: Sequence[Finding]) -> list[Any]:
+    """Say what is in the report, for whoever reads only its first page."""
+    outcomes = [finding.outcome for finding in findings]
+    named = {"suspected": "with suspected sites", "clean": "in which this model found no mining",
+             "unreadable": "with an unreadable answer", "no-image": "without a usable image"}  # fmt: skip
+    confirmed = [site for finding in findings for site in kept_confirmed(finding)]
+    rows = [f"{len(findings)} place{'' if len(findings) == 1 else 's'} looked at"]
+    rows += [f"{outcomes.count(key)} {words}" for key, words in named.items() if key in outcomes]
+    rows.append(f"{sum(len(finding.sites) for finding in findings)} sites suspected by the model")
+    if confirmed:
+        totals = [total_ha(kept_confirmed(finding)) for finding in findings if kept_confirmed(finding)]
+        sums = [None if None in column else sum(column) for column in zip(*totals, strict=True)]
+        rows.append(total_words(len(confirmed), sums[0], sums[1]))
+    else:
+        rows.append("No site has been confirmed by a reviewer")
+    return [_say("Summary", SUBHEAD), *(_say(f"• {row}") for row in rows)]
+
+
 def _foot(pen: Any, _document: object) -> None:  # noqa: ANN401 - the library ships no types
     pen.setFont("Helvetica", 7)
     pen.setFillColor(colors.HexColor("#45525f"))
-    pen.drawString(18 * mm, 10 * mm, "Suspected mining in Sentinel-2 imagery. Disturbance, not illegality.")
-    pen.drawRightString(A4[0] - 18 * mm, 10 * mm, f"Page {pen.getPageNumber()}")
+    pen.drawString(18 * mm + INDENT, 10 * mm, "Suspected mining in Sentinel-2 imagery. Disturbance, not illegality.")
+    pen.drawRightString(A4[0] - 18 * mm - INDENT, 10 * mm, f"Page {pen.getPageNumber()}")
 
 
 def _table(rows: list[list[Any]], widths: Sequence[float]) -> Table:
@@ -165,13 +214,14 @@ def _table(rows: list[list[Any]], widths: Sequence[float]) -> Table:
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
         ("LEFTPADDING", (0, 0), (-1, -1), 2),
     ]
-    return Table(rows, colWidths=widths, style=style, hAlign="LEFT", splitInRow=1)
+    return Table(rows, colWidths=widths, style=style, hAlign="LEFT")
 
 
 def _overview(findings: Sequence[Finding]) -> Table:
     rows: list[list[Any]] = [[_say(name, SUBHEAD) for name in ("", "Place", "Image", "Result", "Review")]]
     for number, finding in enumerate(findings, start=1):
-        cells = (str(number), finding.words.place, finding.acquired or "none", finding.words.line, finding.status)
+        reviewed = STATUS_WORDS[finding.status] if finding.outcome == "suspected" or finding.reviews else ""
+        cells = (str(number), finding.words.place, finding.acquired or "none", finding.words.line, reviewed)
         rows.append([_say(cell, SMALL) for cell in cells])
     return _table(rows, (8 * mm, 36 * mm, 20 * mm, 88 * mm, 22 * mm))
 
@@ -181,6 +231,7 @@ def _finding(number: int, finding: Finding, pictures: Sequence[bytes]) -> list[A
     story: list[Any] = [
         _say(f"{number}. {words.place}", HEAD),
         _say(f"{words.place_utm}. {words.when}", SMALL),
+        *([_say(f"Generated for practice: {GENERATED}.", BAD)] if _is_generated(finding) else []),
         _say(words.line, SUBHEAD),
         _say(words.detail),
         Spacer(1, 6),
@@ -204,7 +255,7 @@ def _finding(number: int, finding: Finding, pictures: Sequence[bytes]) -> list[A
                 if part
             )
             drawn = one.kind == DRAWN_BOX
-            outline = f"by {facts['drawn_by']}, {facts['drawn_at'][:10]}" if drawn else "by the model"
+            outline = f"by {_short(facts['drawn_by'])}, {facts['drawn_at'][:10]}" if drawn else "by the model"
             place = "" if one.centre is None else f"{one.centre.lon:.5f}, {one.centre.lat:.5f}"
             cells = (str(facts["site"]), outline, place, _ha(facts["disturbed_ha"]), _ha(facts["box_area_ha"]),
                      "" if facts["token_score"] is None else f"{facts['token_score']:.2f}", review)  # fmt: skip
@@ -215,12 +266,27 @@ def _finding(number: int, finding: Finding, pictures: Sequence[bytes]) -> list[A
         story += [Spacer(1, 3), _say(f"{total_words(len(confirmed), *total_ha(confirmed))}.")]
     if finding.run["description"]:
         story += [KeepTogether([_say("In the model's words", SUBHEAD), _say(str(finding.run["description"]))])]
-    notes = [f"{review.reviewer or 'Someone'}: {review.note}" for review in finding.reviews if review.note]
-    if notes:
-        story += [_say("Notes", SUBHEAD), *(_say(note) for note in notes)]
-    rows = [[_say(name, SMALL), _say(value, SMALL)] for name, value in words.provenance]
+    if finding.reviews:
+        numbers = numbers_of(finding.sites, finding.reviews)
+        said = [_say(review_words(review, numbers)) for review in finding.reviews]
+        story += [_say("Reviews", SUBHEAD), *said]
+    rows = [[_say(name, SMALL), _say(text, SMALL)] for name, text in _in_pieces(words.provenance)]
     rows.append([_say("Finding", SMALL), _say(finding.id, SMALL)])
     return [*story, _say("How this was found", SUBHEAD), _table(rows, (34 * mm, 140 * mm))]
+
+
+def _in_pieces(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return rows none of which is higher than a page."""
+    return [
+        ("" if start else name, value[start : start + CELL])
+        for name, value in rows
+        for start in range(0, max(len(value), 1), CELL)
+    ]
+
+
+def _short(name: str) -> str:
+    """Return a name that fits a narrow column."""
+    return name if len(name) <= NAME else f"{name[:NAME]}..."
 
 
 def _picture(png: bytes) -> Image:

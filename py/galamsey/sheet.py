@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from galamsey.refine import Refined
     from galamsey.sites import Site
 
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 ENLARGED: Final = 5
 """Whole numbers: every pixel stays a square."""
 MARGIN: Final = 16
-FOOT: Final = 116
+FOOT: Final = 208
+"""Room for five lines of text, the scale and the legend."""
 SITE: Final = (242, 31, 198)
 DRAWN: Final = (15, 230, 255)
 """Cyan: reviewers' boxes."""
 CASING: Final = (23, 6, 15)
+WARNING: Final = (168, 38, 28)
+GENERATED: Final = "no satellite has seen this"
 INK: Final = (23, 32, 43)
 BAR_M: Final = 500.0
 
@@ -55,7 +60,7 @@ def draw_sheet(
     return packed.getvalue()
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
@@ -92,29 +97,44 @@ def _draw_foot(
     pen: ImageDraw.ImageDraw, finding: Finding, picture: Composite, grid: Grid, top: int, *, drawn: bool
 ) -> None:
     scene = finding.run["scene"]
-    generated = "   GENERATED IMAGE: no satellite has seen this" if scene and scene["generated"] else ""
-    lines = (
-        (finding.words.line, 16),
-        (f"{picture.name}, {finding.words.when}{generated}", 13),
-        (f"{finding.words.place}   {finding.words.place_utm}   EPSG:{grid.epsg}", 13),
-    )
+    lines = [
+        (finding.words.line, 18, INK),
+        (f"{picture.name}, {finding.words.when}", 16, INK),
+        (f"{finding.words.place}   {finding.words.place_utm}   EPSG:{grid.epsg}", 16, INK),
+    ]
+    if scene and scene["generated"]:
+        lines.insert(1, (f"GENERATED IMAGE: {GENERATED}", 16, WARNING))
     y = top
-    for text, size in lines:
-        pen.text((MARGIN, y), text, fill=INK, font=_font(size))
-        y += size + 7
-    y += 8
+    for text, size, colour in lines:
+        for line in _wrapped(pen, text, _font(size), picture.pixels.shape[1] * ENLARGED):
+            pen.text((MARGIN, y), line, fill=colour, font=_font(size))
+            y += size + 8
+    y = top + FOOT - 62
     if grid.measured:
         bar = BAR_M / grid.gsd_m * ENLARGED
-        pen.rectangle((MARGIN, y + 4, MARGIN + bar, y + 9), fill=INK)
-        pen.text((MARGIN + bar + 8, y - 2), f"{BAR_M:.0f} m", fill=INK, font=_font(13))
-    x = MARGIN + 210
-    pen.rectangle((x, y - 1, x + 18, y + 13), outline=SITE, width=3)
-    pen.text((x + 26, y - 2), "suspected site", fill=INK, font=_font(13))
-    x += 136
-    pen.line([(x, y + 12), (x, y), (x + 10, y), (x + 10, y + 6), (x + 18, y + 6)], fill=SITE, width=2)
-    pen.text((x + 26, y - 2), "disturbed ground", fill=INK, font=_font(13))
-    if drawn:
-        x += 150
-        pen.rectangle((x, y - 1, x + 18, y + 13), outline=CASING, width=5)
-        pen.rectangle((x + 1, y, x + 17, y + 12), outline=DRAWN, width=3)
-        pen.text((x + 26, y - 2), "reviewer's box", fill=INK, font=_font(13))
+        pen.rectangle((MARGIN, y + 6, MARGIN + bar, y + 11), fill=INK)
+        pen.text((MARGIN + bar + 8, y - 1), f"{BAR_M:.0f} m", fill=INK, font=_font(16))
+    _draw_legend(pen, y + 30, drawn=drawn)
+
+
+def _wrapped(pen: ImageDraw.ImageDraw, text: str, font: Font, wide: int) -> list[str]:
+    """Break text into lines that fit."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and pen.textlength(longer, font=font) > wide:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _draw_legend(pen: ImageDraw.ImageDraw, y: int, *, drawn: bool) -> None:
+    x = MARGIN
+    for name, colour in (("model's box", SITE), ("reviewer's box", DRAWN))[: 2 if drawn else 1]:
+        pen.rectangle((x, y - 1, x + 20, y + 15), outline=CASING, width=5)
+        pen.rectangle((x + 1, y, x + 19, y + 14), outline=colour, width=3)
+        pen.text((x + 28, y - 2), name, fill=INK, font=_font(16))
+        x += 160
+    pen.line([(x, y + 14), (x, y), (x + 10, y), (x + 10, y + 7), (x + 20, y + 7)], fill=SITE, width=2)
+    pen.text((x + 28, y - 2), "disturbed ground in the model's boxes", fill=INK, font=_font(16))

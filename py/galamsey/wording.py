@@ -208,13 +208,6 @@ def _finding(run: Run) -> Verdict:
     )
 
 
-def site_label(site: Site, refined: Refined | None = None) -> str:
-    """Describe a site for its marker and for a screen reader."""
-    score = "" if site.token_score is None else f", token score {score_word(site.token_score)}"
-    area = "unknown box area" if site.box_area_ha is None else " ".join(site_areas(site, refined))
-    return f"Suspected site {site.number}: {area} at {site_place(site)}{score}"
-
-
 def site_areas(site: Site, refined: Refined | None) -> tuple[str, str]:
     """Return a site's first hectares and what else to say of its area."""
     own = next((one for one in refined.sites if one.number == site.number), None) if refined else None
@@ -376,7 +369,7 @@ def _model_rows(model: ModelState) -> list[tuple[str, str]]:
     if model.revision:
         rows.append(("Model revision", model.revision))
     if model.files:
-        rows.append(("Model SHA-256", f"{fingerprint(model.files)}, of the list of its {len(model.files)} files"))
+        rows.append(("Model SHA-256", f"{fingerprint(model.files)}, of the list of its files ({len(model.files)})"))
     return rows
 
 

@@ -145,9 +145,10 @@ def none_words(ledger: Ledger) -> str:
 def undo_words(ledger: Ledger) -> str:
     """Say what was deleted last."""
     count = len(ledger.undoable)
-    return f"{count} finding{'' if count == 1 else 's'} deleted. For 7 days they stay under “Deleted”."
+    they = "it stays" if count == 1 else "they stay"
+    return f"{count} finding{'' if count == 1 else 's'} deleted. For 7 days {they} under “Deleted”."
 
 
 def chosen_words(chosen: int, shown: int) -> str:
     """Say how many of those shown are chosen."""
-    return f"{chosen} of {shown} chosen" if chosen else f"All {shown}"
+    return f"{chosen} of {shown} chosen" if chosen else f"All {shown}" if shown else "All"

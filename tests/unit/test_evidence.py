@@ -159,7 +159,23 @@ def test_letters_that_the_report_cannot_print_are_marked_and_do_not_stop_it():
 def test_a_report_of_many_findings_and_long_answers_is_written():
     long = replace(FINDING, words=replace(FINDING.words, provenance=(("Model's answer", "[" * 9000),)))
 
+    named = replace(REVIEWED, reviews=(*DRAWN.reviews, replace(DRAWN.reviews[0], id="n", reviewer="A" * 2000)))
     assert len(report([long] * 12).pages) > 12
+    assert len(report([named]).pages) >= 3
+
+
+def test_a_report_says_on_its_first_page_what_it_holds_and_that_imagery_was_generated():
+    first = report([DRAWN, CLEAN, NO_IMAGE]).pages[0].extract_text()
+
+    for words in (
+        "3 places looked at",
+        "1 with suspected sites",
+        "1 in which this model found no mining",
+        "Confirmed by reviewers: 2 sites",
+        "The imagery of 2 findings in this report was generated",
+    ):
+        assert words in first, words
+    assert "No site has been confirmed" in report([CLEAN]).pages[0].extract_text()
 
 
 def test_the_archive_holds_everything_and_its_hashes_are_right():

@@ -31,7 +31,6 @@ from galamsey.wording import (
     model_status,
     provenance,
     score_word,
-    site_label,
     verdict,
     when_and_cloud,
 )
@@ -231,17 +230,6 @@ def test_a_description_that_contradicts_the_boxes_is_marked(words, note):
 @pytest.mark.parametrize("run", [FOUND, ONE, CUT_OFF, DROPPED], ids=["found", "one", "cut off", "dropped"])
 def test_whoever_reads_of_sites_reads_suspected(run):
     assert "suspected" in words_of(run)
-    for site in run.sites:
-        assert "suspected" in site_label(site).lower()
-
-
-def test_a_site_is_labelled_with_its_box_area_place_and_token_score():
-    site = FOUND.sites[0]
-
-    assert re.fullmatch(
-        r"Suspected site 1: 30\.7 ha box area at 6\.\d{5}, -2\.\d{5}", site_label(replace(site, token_score=None))
-    )
-    assert site_label(replace(site, token_score=0.9)).endswith(", token score high")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,6 @@ class ModelDialog:
         write("model-status", detail if state.stage is ModelStage.READY else state.stage.value)
         write("model-stage", f"{state.model.name}: {state.stage.value.lower()}")
         write("model-detail", model_detail(state))
-        element("open-model").ariaLabel = f"Model: {state.model.name}, {state.stage.value.lower()}"
         self._show_progress(state)
         self._show_action()
 

@@ -20,7 +20,6 @@ from galamsey.wording import (
     provenance,
     score_text,
     site_areas,
-    site_label,
     site_place,
     verdict,
     when_and_cloud,
@@ -191,7 +190,6 @@ def _site_row(site: Site, refined: Refined | None) -> Any:  # noqa: ANN401 - a D
     row = clone("site-row")
     button = row.firstElementChild
     button.dataset.site = str(site.number)
-    button.ariaLabel = site_label(site, refined)
     set_text(part(row, "number"), str(site.number))
     area, kind = site_areas(site, refined)
     set_text(part(row, "area"), area)
