@@ -6,6 +6,7 @@
  * more; after three failures without an answer in between nothing is tried any more until the caller loads a model.
  */
 
+import { afterAwake } from "./awake.js";
 import { describe, failure } from "./failure.js";
 import { gated } from "./gate.js";
 import { NON_TERMINAL_TYPES, TERMINAL_TYPES } from "./protocol.js";
@@ -54,9 +55,9 @@ export class Engine {
   #recovery = null;
   #failures = 0;
   #lastFailure = "";
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {(() => void) | undefined} calls the watchdog off */
   #watchdog;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {(() => void) | undefined} calls the end of the grace off */
   #cancelGrace;
   #makeWorker;
   #onAnswer;
@@ -231,7 +232,7 @@ export class Engine {
       return;
     }
     this.#worker?.postMessage({ request: { type: "cancel", id }, images: [] }, []);
-    this.#cancelGrace ??= setTimeout(() => this.#fail("Timeout", "the worker did not heed a cancellation"), CANCEL_GRACE_MS);
+    this.#cancelGrace ??= afterAwake(CANCEL_GRACE_MS, () => this.#fail("Timeout", "the worker did not heed a cancellation"));
   }
 
   /**
@@ -283,15 +284,15 @@ export class Engine {
   }
 
   #feedWatchdog() {
-    clearTimeout(this.#watchdog);
+    this.#watchdog?.();
     const silence = (this.#recovery ?? this.#queue[0]?.request)?.timeout_ms;
     if (silence === undefined) return;
-    this.#watchdog = setTimeout(() => this.#fail("Timeout", `no sign of life for ${silence} ms`), silence);
+    this.#watchdog = afterAwake(silence, () => this.#fail("Timeout", `no sign of life for ${silence} ms`));
   }
 
   #stopClocks() {
-    clearTimeout(this.#watchdog);
-    clearTimeout(this.#cancelGrace);
+    this.#watchdog?.();
+    this.#cancelGrace?.();
     this.#cancelGrace = undefined;
   }
 

@@ -52,6 +52,10 @@ beforeEach(() => {
   });
 });
 
+/** Let time pass as it does for a page that is awake: every timer when it is due. */
+const pass = (ms) => {
+  for (let part = 0; part < 1000; part += 1) mock.timers.tick(ms / 1000);
+};
 const probe = (id) => ({ type: "probe", id, timeout_ms: 1000 });
 const load = (id) => ({
   type: "load",
@@ -326,7 +330,7 @@ test("what has too little memory or hangs is not tried again by itself", () => {
   assert.equal(onlyEnd("a").name, "OutOfMemory");
   engine.send(generate("b"), pixels());
   reload(workers[1]);
-  mock.timers.tick(1000);
+  pass(1000);
   assert.equal(onlyEnd("b").name, "Timeout");
   assert.equal(workers[1].terminated, true);
   assert.equal(workers.length, 2);
@@ -336,34 +340,51 @@ test("a model that hangs while it is loaded again ends the request", () => {
   loadModel();
   engine.send(generate("a"), pixels());
   fails(workers[0], "a");
-  mock.timers.tick(1000);
+  pass(1000);
   assert.equal(onlyEnd("a").name, "Timeout");
 });
 
 test("silence for timeout_ms ends the request and the worker", () => {
   engine.send(load("a"));
-  mock.timers.tick(999);
+  pass(990);
   workers[0].says({ type: "stage", id: "a", stage: "download" });
-  mock.timers.tick(999);
+  pass(990);
   assert.deepEqual(ends("a"), []);
-  mock.timers.tick(1);
+  pass(20);
   assert.equal(onlyEnd("a").name, "Timeout");
   assert.equal(workers[0].terminated, true);
+});
+
+test("a page that slept has not waited: what comes after the sleep still counts", () => {
+  engine.send(load("a"));
+  pass(500);
+  mock.timers.tick(3_600_000); // the timer that was due fires once, an hour late
+  assert.deepEqual(ends("a"), []);
+  workers[0].says(loaded("a"));
+  assert.equal(onlyEnd("a").type, "loaded");
+  assert.equal(workers[0].terminated, false);
+});
+
+test("a worker that stays silent after a sleep is ended all the same", () => {
+  engine.send(load("a"));
+  mock.timers.tick(3_600_000);
+  pass(1000);
+  assert.equal(onlyEnd("a").name, "Timeout");
 });
 
 test("a queued request's watchdog starts when the request does", () => {
   engine.send(load("a"));
   engine.send(load("b"));
-  mock.timers.tick(900);
+  pass(900);
   workers[0].says(loaded("a"));
-  mock.timers.tick(900);
+  pass(900);
   assert.deepEqual(ends("b"), []);
 });
 
 test("no watchdog is left behind by a request that ended", () => {
   engine.send(load("a"));
   workers[0].says(loaded("a"));
-  mock.timers.tick(100_000);
+  pass(100_000);
   assert.equal(onlyEnd("a").type, "loaded");
   assert.equal(workers[0].terminated, false);
 });
@@ -382,7 +403,7 @@ test("a worker that does not heed cancel is replaced", () => {
   engine.send({ ...generate("a"), timeout_ms: 10_000_000 }, pixels());
   engine.send({ type: "cancel", id: "a" });
   engine.send({ type: "cancel", id: "a" });
-  mock.timers.tick(30_000);
+  pass(30_000);
   assert.equal(onlyEnd("a").type, "cancelled");
   assert.equal(workers[0].terminated, true);
 });
