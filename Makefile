@@ -93,8 +93,7 @@ bench-startup: setup $(VENV)/.installed-test ## measure starting against a bare 
 	@$(PY) -m bench.startup $(ARGS)
 
 audit: setup $(VENV)/.installed-audit ## ask npm and PyPI for known weaknesses of what is pinned
-	@npm audit
-	@for file in requirements/*.txt; do $(VENV)/bin/pip-audit --disable-pip --no-deps -r $$file || exit 1; done
+	@$(PY) -m tools.audit
 
 fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times more than `make test` tries (CASES=30000 SEED=1)
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_imports.py -q --timeout 3600
