@@ -24,6 +24,21 @@ const FILES = new Map(Object.entries(SITE.files));
 const UNUSED = new Set(SITE.onlyWith["Suspending" in WebAssembly ? "asyncify" : "jspi"]);
 const NEEDED = [...FILES.keys()].filter((path) => !UNUSED.has(path));
 
+/**
+ * Nothing here has business with another origin: asked for one, this worker refuses, and its other ways out are closed.
+ *
+ * @type {typeof fetch}
+ */
+const fetchOwn = scope.fetch.bind(scope);
+scope.fetch = (/** @type {RequestInfo | URL} */ input, /** @type {RequestInit | undefined} */ init) => {
+  const url = new URL(input instanceof Request ? input.url : input, BASE);
+  if (url.origin !== self.location.origin) return Promise.reject(new TypeError(`expected an address of this site, got one of ${url.host}`));
+  return fetchOwn(input, init);
+};
+for (const name of ["WebSocket", "EventSource", "WebTransport"]) {
+  if (name in scope) Object.defineProperty(scope, name, { value: undefined });
+}
+
 scope.addEventListener("install", (/** @type {any} */ event) => event.waitUntil(install()));
 scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(tidy()));
 scope.addEventListener("message", (/** @type {any} */ event) => event.waitUntil(take(event.data)));

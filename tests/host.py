@@ -101,7 +101,9 @@ class Host:
         worker = offline.worker_text((ROOT / offline.SOURCE).read_text(), version, hashes, sizes)
         (self.overlay / "sw.js").write_text(worker)
         for name, content in ({"index.html": page, **changed} if complete else {}).items():
-            (self.overlay / name).write_bytes(content)
+            path = self.overlay / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         return version
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from playwright.sync_api import Browser, Playwright
 
@@ -60,12 +60,12 @@ def arguments(backend: Backend) -> list[str]:
     return [*QUIET, *as_root, *GRAPHICS[backend]]
 
 
-def launch(playwright: Playwright, backend: Backend = "auto") -> Browser:
-    """Start a headless Chromium; the caller closes it."""
+def launch(playwright: Playwright, backend: Backend = "auto", more: Sequence[str] = ()) -> Browser:
+    """Start a headless Chromium with ``more`` arguments; the caller closes it."""
     executable = find_executable()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         raise FileNotFoundError("no Chromium found: install one, name it in $CHROMIUM, or run `make test` once")
-    return playwright.chromium.launch(executable_path=executable, args=arguments(backend))
+    return playwright.chromium.launch(executable_path=executable, args=[*arguments(backend), *more])
 
 
 @contextmanager
