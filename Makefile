@@ -99,6 +99,12 @@ fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times mor
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_imports.py -q --timeout 3600
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
 
+soak: setup $(VENV)/.installed-test ## click hundreds of times and draw what memory did (CLICKS=500 BROWSER=webgpu)
+	@rm -f .cache/soak.jsonl && mkdir -p .cache
+	@SOAK_CLICKS=$(or $(CLICKS),500) SOAK_BROWSER=$(or $(BROWSER),wasm) SOAK_LEDGER=.cache/soak.jsonl \
+	  $(PY) -m pytest -m "" tests/browser/test_soak.py -k demo -s || { $(PY) -m bench.soak .cache/soak.jsonl docs/soak.svg; exit 1; }
+	@$(PY) -m bench.soak .cache/soak.jsonl docs/soak.svg
+
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
 	@$(PY) -m bench.imagery
 
@@ -148,4 +154,4 @@ endif
 
 comma := ,
 
-.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo eval-refine bench bench-imagery bench-startup exact audit fuzz parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo eval-refine bench bench-imagery bench-startup exact audit fuzz soak parity clean prerequisites
