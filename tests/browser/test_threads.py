@@ -70,4 +70,4 @@ def test_threads_start_under_the_policy_find_the_same_and_leave_the_page_to_the_
     assert "suspected mining site" in page.locator("#verdict").inner_text()
     assert page.evaluate(ASK) == 3
     answered = page.evaluate("window.answered")
-    assert answered["asking"] >= ANSWERED_AT_LEAST, answered
+    assert answered["detecting"] >= ANSWERED_AT_LEAST, answered
