@@ -31,6 +31,8 @@ import { gated } from "./gate.js";
 const WATCHDOG_MS = 20_000;
 /** A band of a Sentinel-2 product has about 130 MB. */
 const MAX_MEMBER_BYTES = 400 * 2 ** 20;
+/** A product has a hundred files or so; a disk that was dropped by mistake has more than anyone wants to wait for. */
+const MAX_DROPPED = 5_000;
 
 /** @typedef {{ resolve: (value: any) => void, reject: (reason: Error) => void, timer: ReturnType<typeof setTimeout> }} Waiting */
 
@@ -130,7 +132,7 @@ export async function readBytes(key, offset, length) {
   return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
 }
 
-/** Archives that were listed, until their members are taken. @type {Map<string, Map<string, import("./archive.js").Entry>>} */
+/** Archives that were listed, until they are forgotten. @type {Map<string, Map<string, import("./archive.js").Entry>>} */
 const archives = new Map();
 
 /**
@@ -146,34 +148,75 @@ export async function listArchive(archive, key) {
 }
 
 /**
- * Unpack some members of a listed archive and forget the rest.
+ * Unpack some members of a listed archive.
  *
  * @param {string} key
  * @param {string} pathsText JSON
+ * @param {number} [maxBytes] of each
  * @returns {Promise<File[]>}
  * @throws {Error} BadFile
  */
-export async function takeMembers(key, pathsText) {
+export async function takeMembers(key, pathsText, maxBytes = MAX_MEMBER_BYTES) {
   const entries = archives.get(key);
-  archives.delete(key);
   const files = [];
   for (const path of /** @type {string[]} */ (JSON.parse(pathsText))) {
     const entry = entries?.get(path);
     if (entry === undefined) throw failure("BadFile", `${path} is missing`);
-    if (entry.size > MAX_MEMBER_BYTES) throw failure("BadFile", `${path}: expected at most ${MAX_MEMBER_BYTES} bytes, got ${entry.size}`);
-    let got = 0;
-    const limit = new TransformStream({
-      transform(bytes, controller) {
-        got += bytes.byteLength;
-        if (got > entry.size) controller.error(failure("BadFile", `${path} unpacks to more than the ${entry.size} bytes that it should have`));
-        else controller.enqueue(bytes);
-      },
-    });
-    const blob = await new Response((await entry.open()).pipeThrough(limit)).blob();
-    if (blob.size !== entry.size) throw failure("BadFile", `${path}: expected ${entry.size} bytes, got ${blob.size}`);
-    files.push(new File([blob], path.split("/").at(-1) ?? path));
+    if (entry.size > maxBytes) throw failure("BadFile", `${path}: expected at most ${maxBytes} bytes, got ${entry.size}`);
+    files.push(new File([await new Response(await entry.open()).blob()], path.split("/").at(-1) ?? path));
   }
   return files;
+}
+
+/** @param {string} key of an archive that is no longer needed */
+export function forgetArchive(key) {
+  archives.delete(key);
+}
+
+/**
+ * Collect what was dropped: files, and those of dropped folders with their paths. What was dropped is gone once the event is
+ * over, so this is to be called while it is handled.
+ *
+ * @param {DataTransfer} transfer
+ * @returns {Promise<File[]>}
+ * @throws {Error} BadFile
+ */
+export async function droppedFiles(transfer) {
+  const items = Array.from(transfer.items).filter(({ kind }) => kind === "file");
+  const dropped = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  /** @type {File[]} */
+  const found = [];
+  for (const one of dropped) {
+    if (one instanceof File) found.push(one);
+    else if (one !== null) await collect(one, found);
+  }
+  return found;
+}
+
+/**
+ * @param {FileSystemEntry} entry
+ * @param {File[]} found
+ */
+async function collect(entry, found) {
+  if (found.length >= MAX_DROPPED) throw failure("BadFile", `expected the folder of one product, got more than ${MAX_DROPPED} files`);
+  try {
+    if (entry.isFile) {
+      /** @type {File} */
+      const file = await new Promise((resolve, reject) => /** @type {FileSystemFileEntry} */ (entry).file(resolve, reject));
+      // What the browser fills in for a folder that was chosen, it leaves empty for one that was dropped.
+      found.push(Object.defineProperty(file, "webkitRelativePath", { value: entry.fullPath.slice(1) }));
+      return;
+    }
+    const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
+    for (;;) {
+      /** @type {FileSystemEntry[]} */
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (some.length === 0) return; // each call brings a hundred at most
+      for (const inner of some) await collect(inner, found);
+    }
+  } catch (error) {
+    throw error instanceof DOMException ? failure("BadFile", `${entry.name} cannot be read: ${error.message}`) : error;
+  }
 }
 
 /** @param {string} key */

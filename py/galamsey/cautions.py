@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from galamsey.imagefile import Layer
+    from galamsey.product import Product
     from galamsey.wizard import BandStatistics
 
 Level = Literal["consent", "warning", "note"]
@@ -54,13 +55,14 @@ def cautions(
     gsd_m: float | None,
     valid_percent: float | None = None,
     finished: bool = False,
+    product: Product | None = None,
 ) -> tuple[Caution, ...]:
     """Say where a file lies outside what the model was trained on, the gravest first.
 
     ``gsd_m`` is that of the 10 m bands; ``valid_percent`` that of the chip in view. ``finished`` stands for pictures
-    that were made elsewhere: they have no layers.
+    that were made elsewhere: they have no layers. ``product`` is the Sentinel-2 product that the bands come from.
     """
-    found = _of_bands(mapping)
+    found = _of_bands(mapping) + _of_product(product)
     if finished:
         found += [*_of_picture_size(gsd_m), FINISHED]
     else:
@@ -109,6 +111,25 @@ def _of_bands(mapping: Mapping[str, int]) -> list[Caution]:
             "Near infrared is missing",
             "Green takes its place in the second picture. Leaves are less distinct there than in the training.",
         )
+    return found
+
+
+def _of_product(product: Product | None) -> list[Caution]:
+    if product is None:
+        return []
+    found: list[Caution] = []
+    if product.problem:
+        found += _warn(
+            "The description of the product cannot be read",
+            f"{product.problem}. Which offset its values carry is told by its name and by the values instead; the "
+            "product may be damaged elsewhere too.",
+        )
+    if product.level == "1C":
+        text = (
+            "Haze is still in these values, and spectral indices come out lower over vegetation. Level 2A of the same "
+            "product is corrected for it."
+        )
+        found.append(Caution(level="note", title="Level 1C: as seen from above the atmosphere", text=text))
     return found
 
 

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 
 from galamsey.cautions import cautions
-from galamsey.chips import CHIP_SIZE, REFLECTANCE_SCALE, Chip, OffsetRule, choose_offset, share_percent
+from galamsey.chips import (
+    CHIP_SIZE,
+    CORRUPT_FROM,
+    REFLECTANCE_SCALE,
+    Chip,
+    OffsetRule,
+    choose_offset,
+    share_percent,
+)
 from galamsey.composites import Composite, rgb_composite, swir_composite
 from galamsey.errors import ImageFileError, NoUsableImageError
 from galamsey.geo import NO_CRS, PIXELS, Grid, Point, PointXY, Window, ring_lonlat, to_lonlat, to_utm
+from galamsey.product import band_number, to_reflectance_scale
 from galamsey.resample import chip_around, chip_windows, file_extent, plan_sampling, sample, source_gsd_m, valid_mask
 from galamsey.scenes import BANDS, Catalogue
 from galamsey.wizard import complete, missing_visible, reflectance_divisor
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 
     from galamsey.cautions import Caution
     from galamsey.imagefile import Layer
+    from galamsey.product import Product
     from galamsey.wizard import BandStatistics
 
 ReadBands: TypeAlias = "Callable[[str, Sequence[int], Window], Awaitable[NDArray[np.generic]]]"
@@ -49,6 +59,8 @@ class BandImage:
     """The person's word on the size of a pixel, where the file does not tell."""
     date: str = ""
     """When it was taken, as the file writes it."""
+    product: Product | None = None
+    """What is known of the Sentinel-2 product that the bands come from."""
 
     @property
     def leading(self) -> Layer:
@@ -74,6 +86,7 @@ class BandImage:
             self.mapping,
             gsd_m=source_gsd_m(self.leading, self.given_gsd_m),
             valid_percent=valid_percent,
+            product=self.product,
         )
 
 
@@ -241,14 +254,18 @@ async def _of_bands(image: BandImage, grid: Grid, read: ReadBands) -> OwnPicture
     valid = np.ones((grid.height, grid.width), dtype=np.bool_)
     for band, (numbers, good) in (await _read_all(image, grid, read)).items():
         values[band] = numbers
-        valid &= good
+        valid &= good if image.product is None else good & (numbers < CORRUPT_FROM)
     if not valid.any():
         raise NoUsableImageError("the file holds no value here")
     used = [image.mapping[band] for band in dict.fromkeys(served.values())]
     divisor, why = reflectance_divisor([image.layers[i] for i in used], [image.statistics[i] for i in used])
     dn = np.stack([values[served[band]] for band in BANDS])
     rule = OffsetRule(offset=0, reason=why)
-    if divisor == 1.0:
+    product = image.product
+    if product is not None and product.tells_offset and divisor == REFLECTANCE_SCALE:
+        names = [band_number(image.layers[image.mapping[served[band]]].file_name) for band in BANDS]
+        dn, rule = to_reflectance_scale(product, dn, valid, names)
+    elif divisor == 1.0:
         dn = dn * REFLECTANCE_SCALE
     elif divisor is not None:
         chosen = choose_offset(OFFSET_FROM_BASELINE, dn, valid, said_applied=None)

@@ -14,6 +14,7 @@ from galamsey.indices import read_pixel
 from galamsey.models import fingerprint
 from galamsey.ownimage import BandImage
 from galamsey.planner import weights_bytes
+from galamsey.product import product_words
 from galamsey.prose import counted_sites
 from galamsey.refine import METHOD
 from galamsey.scenes import BAND_NUMBERS, BANDS, format_date
@@ -358,6 +359,8 @@ def _own_rows(own: OwnChip) -> list[tuple[str, str]]:
     if isinstance(image, BandImage):
         rows.append(("Bands", ", ".join(f"{band}: {image.layers[i].name}" for band, i in image.mapping.items())))
         rows.append(("Bands told", image.reason))
+        if image.product is not None and (known := product_words(image.product)):
+            rows.append(("Sentinel-2 product", known))
     else:
         rows += [("Picture", note) for note in image.notes]
     return rows + [("Outside the training", caution.title) for caution in image.cautions() if caution.level != "note"]

@@ -13,6 +13,7 @@ import rasterio
 from playwright.sync_api import expect
 
 from galamsey.geo import Point, to_utm
+from tests.safe import description
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,6 +283,85 @@ def test_a_sentinel_product_shows_what_the_same_values_show_as_a_geotiff(
         again = run(page)
         assert again["chip"] == record["chip"]
         assert [page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")] == expected
+
+
+NAME = "S2B_MSIL2A_20250110T103321_N0511_R108_T30NXM_20250110T130000.SAFE"
+
+
+def offset_rule(page: Page) -> str:
+    return rows(run(page))["Offset rule"]
+
+
+def open_again(page: Page) -> None:
+    page.locator("#own-close").click()
+    page.evaluate("document.getElementById('first-own').click()")
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_product_folder_is_opened_by_its_button_and_its_description_decides_on_the_offset(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    """The values carry 1000, as those of baseline 05.11 do; a second description lies and the dark pixels tell."""
+    values, transform = cut(300)
+    with_offset = np.maximum(values, 1050)
+    root = tmp_path / NAME
+    product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", with_offset, transform)
+    (root / "INSPIRE.xml").write_text("<x/>")
+    (root / "MTD_MSIL2A.xml").write_bytes(description())
+    page = start(open_page, wasm_browser)
+    page.locator("#first-own").click()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#own-folder").click()
+    assert chooser.value.element.get_attribute("webkitdirectory") is not None
+    page.locator("#own-folder-input").set_input_files(root)
+    expect(page.locator("#own-facts")).to_contain_text("dated 10 Jan 2025, 10:33 UTC", timeout=START_MS)
+    expect(page.locator("#own-facts")).to_contain_text("6 bands of uint16, 300 x 300 px of 10 m")
+    record = run(page)
+    assert rows(record)["Offset rule"] == "MTD_MSIL2A.xml: baseline 05.11, 1000 added"
+    assert rows(record)["Sentinel-2 product"] == "level 2A, baseline 05.11, told by MTD_MSIL2A.xml"
+    expect(page.locator("#provenance")).to_contain_text("MTD_MSIL2A.xml: baseline 05.11, 1000 added")
+
+    (root / "MTD_MSIL2A.xml").write_bytes(description(baseline="02.14", offsets=None))
+    open_again(page)
+    page.locator("#own-folder-input").set_input_files(root)
+    assert offset_rule(page) == (
+        "MTD_MSIL2A.xml: baseline 02.14, no offset, against baseline 05.11 in the product's name; "
+        "the data decide: hardly a value lies below 1000, so 1000 is taken off"
+    )
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_description_that_cannot_be_read_is_told_and_the_name_of_the_product_serves(
+    wasm_browser: Browser, open_page: Open, tmp_path: Path
+) -> None:
+    values, transform = cut(300)
+    root = tmp_path / NAME
+    product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", np.maximum(values, 1050), transform)
+    hostile = b'<!DOCTYPE a [<!ENTITY b "05.11">]><Level-2A_User_Product>&b;</Level-2A_User_Product>'
+    page = start(open_page, wasm_browser)
+    for data, said in ((hostile, "document type declaration"), (description()[:700], "cut short")):
+        (root / "MTD_MSIL2A.xml").write_bytes(data)
+        archive = Path(shutil.make_archive(str(tmp_path / "product"), "zip", tmp_path, root.name))
+        choose(page, archive)
+        expect(page.locator("#own-cautions")).to_contain_text("description of the product cannot be read")
+        expect(page.locator("#own-cautions")).to_contain_text(said)
+        assert offset_rule(page) == "baseline 05.11, by the product's name, adds 1000"
+        open_again(page)
+
+
+@pytest.mark.usefixtures("canned")
+def test_a_product_folder_can_be_dropped_on_the_page(wasm_browser: Browser, open_page: Open, tmp_path: Path) -> None:
+    values, transform = cut(300)
+    root = tmp_path / NAME
+    product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", np.maximum(values, 1050), transform)
+    (root / "MTD_MSIL2A.xml").write_bytes(description())
+    page = start(open_page, wasm_browser)
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(root)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+    expect(page.locator("#own-facts")).to_contain_text("6 bands of uint16, 300 x 300 px of 10 m", timeout=START_MS)
+    assert offset_rule(page) == "MTD_MSIL2A.xml: baseline 05.11, 1000 added"
 
 
 @pytest.mark.usefixtures("canned")

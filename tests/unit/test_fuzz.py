@@ -25,8 +25,10 @@ from galamsey.geo import Point
 from galamsey.imagefile import MAX_BANDS_SHOWN, read_layers
 from galamsey.links import read_link
 from galamsey.picturefile import decode_picture, read_picture_header
+from galamsey.product import read_description
 from galamsey.scenes import CATALOGUES, Page, next_page, page_items, parse_scene
 from galamsey.state import initial_state
+from tests.safe import description
 from tests.unit.mangling import CASES, ODD_VALUES, cases, mangle_bytes, mangle_json, mangle_text
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ ANSWERS = (
     "```json\n[]\n```",
     "[]",
 )
+
+
+def test_any_description_of_a_product_is_read_or_refused_by_name() -> None:
+    read = 0
+    good = description()
+    for chance in cases("description"):
+        with suppress(ImageFileError):
+            found = read_description(mangle_bytes(chance, good))
+            read += 1
+            assert found.scale >= 1
+            assert all(0 <= added <= 10_000 for added in found.added.values())
+    assert read
 
 
 def test_any_answer_of_a_model_is_boxes_within_the_chip_or_unreadable() -> None:

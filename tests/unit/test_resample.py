@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from galamsey.errors import ImageFileError, NoUsableImageError
 from galamsey.geo import NO_CRS, PIXELS, Grid, PointXY, Window
 from galamsey.imagefile import read_layers
 from galamsey.ownimage import BandImage, PictureImage, compose_own, open_source
+from galamsey.product import Product
 from galamsey.resample import chip_windows, file_extent, plan_sampling, sample
 from galamsey.wizard import band_statistics
 
 ORIGIN = (612_340.0, 668_120.0)
 RNG = np.random.default_rng(5)
+NUMBERS = ("B02", "B03", "B04", "B08", "B11", "B12")
 SIX = {"blue": 0, "green": 1, "red": 2, "nir": 3, "swir16": 4, "swir22": 5}
 
 
@@ -240,3 +243,30 @@ def test_bands_that_stand_in_for_missing_ones_have_no_reflectance():
     assert np.isnan(chip.reflectance[4:]).all()
     assert not np.isnan(chip.reflectance[:4]).any()
     np.testing.assert_array_equal(chip.dn[4], values[2])
+
+
+def test_bands_of_a_product_follow_its_description_and_saturated_values_are_masked():
+    values = scene(128, 128) + 1000
+    values[2, :4] = 65_535
+    plain = image(values, utm(), 32630)
+    layers = tuple(
+        replace(layer, file_name=f"T30NXM_{number}_10m.jp2")
+        for layer, number in zip(plain.layers, NUMBERS, strict=True)
+    )
+    product = Product(source="MTD_MSIL2A.xml", baseline=(5, 11), added=dict.fromkeys(NUMBERS, 1000) | {"B12": 900})
+    source = open_source(replace(plain, layers=layers, product=product))
+    chip = compose(source, values).chip
+
+    assert chip.offset_rule.reason == "MTD_MSIL2A.xml: baseline 05.11, 1000 added"
+    assert not chip.valid[:4].any()
+    np.testing.assert_allclose(chip.reflectance[0, 4:], (values[0, 4:] - 1000.0) / 10_000, rtol=1e-5)
+    np.testing.assert_allclose(chip.reflectance[5, 4:], (values[5, 4:] - 900.0) / 10_000, rtol=1e-5)
+
+
+def test_a_description_that_cannot_be_read_is_a_warning_and_level_1c_a_note():
+    source = image(scene(128, 128), utm(), 32630)
+    broken = replace(source, product=Product(problem="MTD_MSIL2A.xml cannot be read: expected XML", level="1C"))
+    found = {caution.title: caution.level for caution in broken.cautions()}
+
+    assert found["The description of the product cannot be read"] == "warning"
+    assert found["Level 1C: as seen from above the atmosphere"] == "note"

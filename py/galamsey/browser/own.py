@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import js
 
 from galamsey.browser.canvas import draw
-from galamsey.browser.own_files import OpenFailuresError, close_layers, open_image, read_bands
+from galamsey.browser.own_files import OpenFailuresError, close_layers, dropped, open_image, read_bands
 from galamsey.browser.page import (
     clone,
     element,
@@ -29,7 +29,7 @@ from galamsey.scenes import BANDS
 from galamsey.wizard import BAND_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from galamsey.cautions import Caution
     from galamsey.ownimage import OwnChip, OwnImage
@@ -121,11 +121,10 @@ class OwnView:
     def _dropped(self, event: Any) -> None:  # noqa: ANN401 - a DOM event
         event.preventDefault()
         js.document.body.removeAttribute("data-dropping")
-        files = list(event.dataTransfer.files)
-        if files:
+        if "Files" in list(event.dataTransfer.types):
             self._choose_again()
             open_dialog("own")
-            self._files_chosen(files)
+            self._handlers.own(self._open_dropped(dropped(event.dataTransfer)))
 
     def _choose_again(self) -> None:
         if self._source is not None:
@@ -137,6 +136,15 @@ class OwnView:
         if files:
             self._handlers.own(self._open(files))
         element("own-input").value = element("own-folder-input").value = ""
+
+    async def _open_dropped(self, dropped_files: Awaitable[Sequence[Any]]) -> None:
+        try:
+            files = await dropped_files
+        except GalamseyError as error:
+            self._show_problems([("What was dropped", str(error))])
+            return
+        if files:
+            await self._open(files)
 
     async def _open(self, files: Sequence[Any]) -> None:
         show("own-problems", shown=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import js
@@ -15,12 +16,13 @@ from galamsey.geo import Window
 from galamsey.imagefile import read_layers
 from galamsey.ownimage import BandImage, OwnImage, PictureImage
 from galamsey.picturefile import HEAD_BYTES, decode_picture, is_picture, pair, read_picture_header
+from galamsey.product import MAX_XML_BYTES, Product, describe, description_path, read_names, taken_words
 from galamsey.resample import valid_mask
 from galamsey.safe import WANTED, band_paths, is_product
 from galamsey.wizard import BandStatistics, band_statistics, propose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,7 +57,9 @@ async def _ask(name: str, awaitable: Any) -> Any:  # noqa: ANN401 - a JavaScript
 
 async def open_image(chosen: Sequence[Any]) -> OwnImage:
     """Open the files that belong together; raises OpenFailuresError that names each one that cannot be used."""
-    chosen = await _bands_of_product(chosen)
+    chosen, product = await _of_product(chosen)
+    if not chosen:
+        raise OpenFailuresError([("No bands", "expected the bands of a product, got its description alone")])
     if len(chosen) > MAX_FILES:
         raise OpenFailuresError([("Too many files", f"expected at most {MAX_FILES} files, got {len(chosen)}")])
     layers: list[Layer] = []
@@ -92,24 +96,69 @@ async def open_image(chosen: Sequence[Any]) -> OwnImage:
         statistics=tuple(statistics),
         mapping=proposal.mapping,
         reason=proposal.reason,
-        date=next((date for date in dates if date), ""),
+        date=next((date for date in dates if date), taken_words(product)),
+        product=product,
     )
 
 
-async def _bands_of_product(chosen: Sequence[Any]) -> Sequence[Any]:
-    """Return the band files of a Sentinel-2 product, where the files are its folder or its archive."""
+def dropped(transfer: Any) -> Awaitable[Sequence[Any]]:  # noqa: ANN401 - a DataTransfer
+    """Return the files that were dropped, those of folders too; to be called while the event is handled.
+
+    What is returned raises ImageFileError.
+    """
+    return _ask("What was dropped", bridge.droppedFiles(transfer))
+
+
+async def _of_product(chosen: Sequence[Any]) -> tuple[Sequence[Any], Product | None]:
+    """Return the bands among files that are a Sentinel-2 product or a part of one, and what else they tell.
+
+    Other files stay as they are. Raises OpenFailuresError.
+    """
     name = str(chosen[0].name) if chosen else ""
     paths = {str(file.webkitRelativePath or file.name): file for file in chosen}
     try:
-        if is_product(paths) and len(chosen) > len(WANTED):
-            return [paths[path] for path in band_paths(paths)]
         if len(chosen) == 1 and name.lower().endswith(".zip"):
-            members = json.loads(str(await _ask(name, bridge.listArchive(chosen[0], name))))
-            wanted = json.dumps(band_paths(members))
-            return list(await _ask(name, bridge.takeMembers(name, wanted)))
+            return await _of_archive(name, chosen[0])
+        product = read_names(paths)
+        description = description_path(paths)
+        if description is not None:
+            product = describe(product, description, await _head_of(paths[description]))
+            chosen = [file for file in chosen if file is not paths[description]]
+        if is_product(paths) and len(chosen) > len(WANTED):
+            return [paths[path] for path in band_paths(paths)], product
     except ImageFileError as error:
         raise OpenFailuresError([(name, str(error).removeprefix(f"{name}: "))]) from error
-    return chosen
+    return chosen, product
+
+
+async def _of_archive(name: str, archive: Any) -> tuple[Sequence[Any], Product | None]:  # noqa: ANN401 - a File
+    members = json.loads(str(await _ask(name, bridge.listArchive(archive, name))))
+    try:
+        wanted = band_paths(members)
+        product = read_names([*members, name])
+        description = description_path(members)
+        if description is not None:
+            product = await _describe_member(name, product, description)
+        return list(await _ask(name, bridge.takeMembers(name, json.dumps(wanted)))), product
+    finally:
+        bridge.forgetArchive(name)
+
+
+async def _describe_member(name: str, product: Product | None, path: str) -> Product:
+    try:
+        (file,) = await _ask(name, bridge.takeMembers(name, json.dumps([path]), MAX_XML_BYTES))
+    except ImageFileError as error:
+        return replace(product or Product(), problem=str(error).removeprefix(f"{name}: "))
+    return describe(product, path, await _head_of(file))
+
+
+async def _head_of(file: Any) -> bytes:  # noqa: ANN401 - a File
+    """Return as many bytes of a description as may be read, and one more."""
+    try:
+        data: bytes = (await file.slice(0, MAX_XML_BYTES + 1).arrayBuffer()).to_bytes()
+    except JsException as error:
+        raise ImageFileError(f"{file.name}: {error.message}") from error
+    return data
 
 
 async def _open_raster(name: str, key: str, head: bytes) -> dict[str, Any]:
