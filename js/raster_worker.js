@@ -4,7 +4,7 @@ import "./gate_worker.js";
 import "../vendor/geotiff/geotiff.js";
 import { ByteSource, KEPT_HEADER, MAX_GAP_BYTES, coalesce } from "./byte_source.js";
 import { describe, failure } from "./failure.js";
-import { putPiece, read, sha256 } from "./region_store.js";
+import { addPiece, read, sha256 } from "./region_store.js";
 
 /** @import { RasterHeader, RasterWindow } from "./raster.js" */
 /** @typedef {import("geotiff").GeoTIFFImage} Image */
@@ -307,7 +307,8 @@ async function keepPiece(url, signal, { region, offset, length, size }) {
   });
   if (bytes.byteLength !== length) throw failure("NetworkError", `${url}: expected ${length} bytes, got ${bytes.byteLength}`);
   const hash = await sha256(bytes);
-  await putPiece({ region, url, offset, length, size, sha256: hash, bytes });
+  if (signal.aborted) throw failure("Aborted", `${url}: cancelled`);
+  await addPiece({ region, url, offset, length, size, sha256: hash, bytes });
   return { sha256: hash };
 }
 

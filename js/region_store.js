@@ -77,6 +77,15 @@ export async function putRecord(id, text) {
   await transact("readwrite", (store) => store.put(text, id));
 }
 
+/**
+ * @param {string} id
+ * @param {string} text
+ * @throws {Error} NoStorage for a region that is not there any more
+ */
+export async function replaceRecord(id, text) {
+  await ifThere(id, (records) => records.put(text, id));
+}
+
 /** @param {string} id whose record and bytes are deleted */
 export async function remove(id) {
   await transact("readwrite", (store, pieces) => {
@@ -85,9 +94,49 @@ export async function remove(id) {
   });
 }
 
-/** @param {PieceRow} row */
-export async function putPiece(row) {
+/** @param {PieceRow} row whose region has no record yet */
+async function putPiece(row) {
   await transact("readwrite", (_, pieces) => pieces.put(row));
+}
+
+/**
+ * @param {PieceRow} row
+ * @throws {Error} NoStorage for one of a region that is not there any more: nobody would ever delete it
+ */
+export async function addPiece(row) {
+  await ifThere(row.region, (_, pieces) => pieces.put(row));
+}
+
+/**
+ * @param {string} id of a region whose record must be there at the moment of writing
+ * @param {(records: IDBObjectStore, pieces: IDBObjectStore) => IDBRequest} write
+ */
+async function ifThere(id, write) {
+  const key = await transact("readwrite", (records, pieces) => {
+    const found = records.getKey(id);
+    found.onsuccess = () => found.result !== undefined && write(records, pieces);
+    return found;
+  });
+  if (key === undefined) throw failure("NoStorage", "the region was deleted");
+}
+
+/**
+ * Keep other tabs from fetching a region.
+ *
+ * @param {string} id
+ * @returns {Promise<(() => void) | null>} what lets go of it; null while another tab holds it
+ */
+export function hold(id) {
+  const { locks } = navigator;
+  if (!locks) return Promise.resolve(() => undefined); // a host without https: the tabs must do without
+  return new Promise((resolve, reject) => {
+    locks
+      .request(`region ${id}`, { ifAvailable: true }, (lock) => {
+        if (lock === null) return resolve(null);
+        return new Promise((done) => resolve(() => done(undefined)));
+      })
+      .catch(reject);
+  });
 }
 
 /**

@@ -168,6 +168,8 @@ class Region:
     files: tuple[File, ...]
     fetched: str
     """Day (UTC, ISO) on which it was begun."""
+    replaces: str = ""
+    """Id of the region whose place it takes once it is complete."""
 
     @property
     def total_bytes(self) -> int:
@@ -260,6 +262,7 @@ def write_region(region: Region) -> str:
                 for file in region.files
             ],
             "fetched": region.fetched,
+            "replaces": region.replaces,
         },
     )  # fmt: skip
 
@@ -281,6 +284,7 @@ def read_region(text: str) -> Region:
             items=tuple(value["items"]),
             files=tuple(_read_file(file) for file in value["files"]),
             fetched=date.fromisoformat(value["fetched"]).isoformat(),
+            replaces=str(value.get("replaces", "")),
         )
         for item in region.items:
             parse_scene(item, region.base_url, region.catalogue)
@@ -331,7 +335,7 @@ def import_plan(record: str, pieces: str, new_id: str) -> tuple[Region, list[tup
     Returns the region under a new id, and of each piece its path in the archive and what it must be. Raises RegionError
     for a record or a list that cannot be read, and for an archive that lacks a piece.
     """
-    region = replace(read_region(record), id=new_id)
+    region = replace(read_region(record), id=new_id, replaces="")
     try:
         listed = {(str(one["url"]), one["offset"], one["length"]): str(one["path"]) for one in read_json(pieces)}
     except (ValueError, KeyError, TypeError) as error:
@@ -349,6 +353,12 @@ def import_plan(record: str, pieces: str, new_id: str) -> tuple[Region, list[tup
     return region, taken
 
 
+def preselected(offers: Sequence[Offer], refreshed: Region | None) -> frozenset[date]:
+    """Return the dates that are ticked at first: the most useful, and of a region that is refreshed those it has."""
+    kept = () if refreshed is None else refreshed.days
+    return frozenset(offer.when for offer in offers if offer is offers[0] or offer.when.isoformat() in kept)
+
+
 def region_of(
     offers: Sequence[Offer],
     files: Iterable[File],
@@ -358,6 +368,7 @@ def region_of(
     catalogue: Catalogue,
     new_id: str,
     today: date,
+    replaces: str = "",
 ) -> Region:
     """Return the region that chosen dates make; ``url`` of the catalogue must be absolute."""
     return Region(
@@ -372,4 +383,5 @@ def region_of(
         items=tuple(item for offer in offers for item in offer.items),
         files=tuple({file.url: file for file in files}.values()),
         fetched=today.isoformat(),
+        replaces=replaces,
     )

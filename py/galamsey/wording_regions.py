@@ -52,6 +52,11 @@ def no_room(wanted_bytes: int, free_bytes: int) -> str:
     )
 
 
+def job_short(region: Region) -> str:
+    """Say how far a transfer is, where there is little room."""
+    return f"Fetching {region.name}: {100 * region.kept_bytes / max(1, region.total_bytes):.0f} %"
+
+
 def job_words(region: Region, bytes_per_second: float) -> str:
     """Say how far a transfer is."""
     left = region.total_bytes - region.kept_bytes

@@ -17,6 +17,7 @@ from galamsey.regions import (
     import_plan,
     kept_scenes,
     offers,
+    preselected,
     read_region,
     region_of,
     region_query,
@@ -190,6 +191,23 @@ def test_an_archive_is_taken_under_a_new_name_with_what_each_piece_must_be():
 def test_an_archive_without_all_its_pieces_is_refused(pieces):
     with pytest.raises(RegionError, match="archive"):
         import_plan(write_region(region(item("a", "2025-01-10"))), pieces, "fresh")
+
+
+def test_what_a_region_takes_the_place_of_is_kept_on_this_device_and_not_carried_to_another():
+    made = replace(region(item("a", "2025-01-10")), replaces="old one")
+    pieces = [{"url": file.url, "offset": 0, "length": 100, "path": "p"} for file in made.files]
+
+    assert read_region(write_region(made)).replaces == "old one"
+    assert import_plan(write_region(made), json.dumps(pieces), "fresh")[0].replaces == ""
+    assert read_region(broken(lambda value: value.pop("replaces"))).replaces == ""
+
+
+def test_a_refresh_ticks_the_dates_that_are_kept_and_the_most_useful_one():
+    old = region(item("a", "2024-01-10"), item("gone", "2023-01-10"))
+    listed = offered(item("a", "2024-01-10"), item("new", "2025-01-10"), item("other", "2024-03-10"))
+
+    assert {day.isoformat() for day in preselected(listed, old)} == {"2025-01-10", "2024-01-10"}
+    assert {day.isoformat() for day in preselected(listed, None)} == {"2025-01-10"}
 
 
 def test_an_archive_of_an_unfinished_region_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from galamsey.scenes import BANDS, SCL
 from galamsey.transport import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from galamsey.areas import Area
     from galamsey.regions import Offer, Region
@@ -49,11 +50,31 @@ async def kept_regions() -> list[Region]:
 
 
 async def save(region: Region) -> None:
-    """Write a region's record. Raises RegionError."""
+    """Write a region's first record. Raises RegionError."""
     try:
         await region_store.putRecord(region.id, write_region(region))
     except JsException as error:
         raise _failure(error) from error
+
+
+async def _save_again(region: Region) -> None:
+    """Write a region's record in place of the last one. Raises RegionError for one that was deleted meanwhile."""
+    try:
+        await region_store.replaceRecord(region.id, write_region(region))
+    except JsException as error:
+        raise _failure(error) from error
+
+
+@asynccontextmanager
+async def held(region_id: str) -> AsyncIterator[None]:
+    """Keep other tabs from fetching the same region. Raises RegionError while one does."""
+    let_go = await region_store.hold(region_id)
+    if let_go is None:
+        raise RegionError("another tab is fetching it")
+    try:
+        yield
+    finally:
+        let_go()
 
 
 async def remove(region_id: str) -> None:
@@ -101,7 +122,7 @@ async def fetch(region: Region, tell: Callable[[Region], None]) -> Region:
             file, piece = waiting.pop()
             sha256 = await keep_piece(file.url, region.id, piece, file.size)
             now = now.with_piece(file.url, piece.offset, sha256)
-            await save(now)
+            await _save_again(now)
             tell(now)
 
     await save(now)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import uuid4
@@ -28,15 +27,16 @@ from galamsey.browser.page import (
     show,
     write,
 )
+from galamsey.browser.region_transfer import RegionTransfer, TransferHandlers
 from galamsey.errors import GalamseyError, RegionError
-from galamsey.regions import offers, region_of, region_query
+from galamsey.regions import offers, preselected, region_of, region_query
 from galamsey.scenes import format_date
 from galamsey.state import utc_now
-from galamsey.storage import Speedometer
 from galamsey.wording import format_bytes
-from galamsey.wording_regions import area_line, job_words, no_room, offer_detail, region_detail, size_line
+from galamsey.wording_regions import area_line, no_room, offer_detail, region_detail, size_line
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Coroutine
     from datetime import date
 
@@ -75,8 +75,8 @@ class Draft:
     """Which is asked; its address becomes absolute with the answer."""
     offers: tuple[Offer, ...] = ()
     chosen: frozenset[date] = frozenset()
-    replaces: str = ""
-    """Id of the region that it takes the place of."""
+    refreshes: Region | None = None
+    """The region that it takes the place of."""
 
 
 class RegionsPanel:
@@ -89,10 +89,15 @@ class RegionsPanel:
         self._plans: dict[date, tuple[File, ...]] = {}
         self._free: int | None = None
         self._planning: asyncio.Task[None] | None = None
-        self._transfer: asyncio.Task[None] | None = None
-        self._moving: Region | None = None
-        self._speed = Speedometer()
-        self._shown_speed = 0.0
+        self._transfer = RegionTransfer(
+            TransferHandlers(
+                own=host.own,
+                changed=self._changed,
+                complete=self._complete,
+                failed=self._failed,
+                ended=self._render,
+            ),
+        )
         self._done, self._corner = create_proxy(self._drawn), create_proxy(self._corner_set)
         self._wire()
 
@@ -108,15 +113,16 @@ class RegionsPanel:
         on_click("draw-cancel", self._cancel_drawing)
         on_click("region-discard", self._discard)
         on_click("region-start", self._start)
-        on_click("region-pause", self._pause)
+        on_click("region-pause", self._transfer.pause)
         on_click("region-cancel", self._cancel)
+        on_click("open-transfer", self.open)
         listen(element("region-dates"), "change", self._dates_changed)
         on_click_within("kept-regions", "[data-action]", self._act)
 
     @property
     def busy(self) -> bool:
         """Say whether imagery is being fetched."""
-        return self._moving is not None
+        return self._transfer.moving is not None
 
     # What is kept
 
@@ -126,6 +132,7 @@ class RegionsPanel:
             self.regions = await keeper.kept_regions()
         except RegionError as error:
             self._say(f"Nothing can be kept: {error}.")
+        self._transfer.resume(self.regions)
         self._render()
 
     def open(self) -> None:
@@ -137,10 +144,10 @@ class RegionsPanel:
         write("region-message", text)
 
     def _render(self) -> None:
-        fill("kept-regions", [_region_row(region, moving=self._moving) for region in self.regions])
+        fill("kept-regions", [_region_row(region, moving=self._transfer.moving) for region in self.regions])
         show("kept-none", shown=not self.regions)
         self._render_draft()
-        self._render_job()
+        self._transfer.render()
         if self._host.chart is not None:
             areas = [(region.area.geojson, region.name) for region in self.regions]
             self._host.chart.show_kept(areas, None if self._draft is None else self._draft.area.geojson)
@@ -156,16 +163,16 @@ class RegionsPanel:
         elif action == "resume":
             self._fetch(region)
         elif action == "refresh":
-            self._begin(region.area, catalogue=region.catalogue, name=region.name, replaces=region.id)
+            self._begin(region.area, refreshes=region)
         elif action == "export":
             self._host.own(self._export(region))
         else:
             self._host.own(self._delete(region))
 
     async def _delete(self, region: Region) -> None:
-        if self._moving is not None and self._moving.id == region.id:
-            self._cancel()
-            return
+        moving = self._transfer.moving
+        if moving is not None and moving.id == region.id:
+            await self._transfer.stop()
         await keeper.remove(region.id)
         self.regions = [one for one in self.regions if one.id != region.id]
         self._say(f"{region.name} was deleted.")
@@ -250,11 +257,14 @@ class RegionsPanel:
 
     # Choosing
 
-    def _begin(self, area: Area, *, catalogue: Catalogue | None = None, name: str = "", replaces: str = "") -> None:
+    def _begin(self, area: Area, *, refreshes: Region | None = None) -> None:
         self._problem("")
         self._plans.clear()
-        self._draft = Draft(area=area, catalogue=catalogue or self._host.settings.catalogue, replaces=replaces)
-        element("region-name").value = name
+        catalogue = self._host.settings.catalogue if refreshes is None else refreshes.catalogue
+        self._draft = Draft(area=area, catalogue=catalogue, refreshes=refreshes)
+        write("region-draft-title", "New region" if refreshes is None else f"Refresh {refreshes.name}")
+        show("region-replaces", shown=refreshes is not None)
+        element("region-name").value = "" if refreshes is None else refreshes.name
         self._plan_anew(self._look_up)
         self._render()
         element("region-draft").scrollIntoView(block="nearest")
@@ -289,8 +299,9 @@ class RegionsPanel:
         listed = offers(found.items, self._draft.area, catalogue, period)
         if not listed:
             raise RegionError(f"{catalogue.name} has no image of this area from {period}")
-        best = frozenset({listed[0].when})
-        self._draft = replace(self._draft, catalogue=catalogue, offers=listed[:MAX_OFFERS], chosen=best)
+        listed = listed[:MAX_OFFERS]
+        chosen = preselected(listed, self._draft.refreshes)
+        self._draft = replace(self._draft, catalogue=catalogue, offers=listed, chosen=chosen)
         self._problem(found.words)
         self._render()
         await self._measure()
@@ -337,7 +348,7 @@ class RegionsPanel:
         if short and self._free is not None:
             self._problem(no_room(wanted, self._free).rstrip("."))
         write("region-size", size_line(wanted, self._free) if wanted else "Choose a date or more.")
-        element("region-start").disabled = not wanted or short or self._moving is not None
+        element("region-start").disabled = not wanted or short or self._transfer.moving is not None
 
     def _offer_row(self, offer: Offer, draft: Draft) -> Any:  # noqa: ANN401 - a DOM element
         row = clone("offer-row")
@@ -356,7 +367,7 @@ class RegionsPanel:
 
     def _start(self) -> None:
         draft = self._draft
-        if draft is None or self._moving is not None:
+        if draft is None or self._transfer.moving is not None:
             return
         chosen = [offer for offer in draft.offers if offer.when in draft.chosen]
         region = region_of(
@@ -367,54 +378,35 @@ class RegionsPanel:
             catalogue=draft.catalogue,
             new_id=str(uuid4()),
             today=utc_now().date(),
+            replaces="" if draft.refreshes is None else draft.refreshes.id,
         )
         self._draft = None
         self.regions.append(region)
-        self._fetch(region, replaces=draft.replaces)
+        self._fetch(region)
 
-    def _fetch(self, region: Region, replaces: str = "") -> None:
-        if self._moving is not None:
-            self._say("Wait until the present transfer has ended, or pause it.")
-            return
-        self._moving = region
-        self._speed, self._shown_speed = Speedometer(), 0.0
-        self._say("")
-        self._transfer = self._host.own(self._run(region, replaces))
+    def _fetch(self, region: Region) -> None:
+        started = self._transfer.start(region)
+        self._say("" if started else "Wait until the present transfer has ended, or pause it.")
         self._render()
 
-    def _told(self, region: Region) -> None:
-        self._moving = region
+    def _changed(self, region: Region) -> None:
         self.regions = [region if one.id == region.id else one for one in self.regions]
-        self._shown_speed = self._speed.add(time.monotonic(), region.kept_bytes)
-        self._render_job()
 
-    async def _run(self, region: Region, replaces: str) -> None:
-        try:
-            self._told(await keeper.fetch(region, self._told))
-        except GalamseyError as error:
-            self._say(f"{region.name} is unfinished: {error}. What is here stays; resume when the cause is gone.")
-        else:
-            if replaces:
-                await keeper.remove(replaces)
-                self.regions = [one for one in self.regions if one.id != replaces]
-            self._say(f"{region.name} is complete: clicks inside it need no network.")
-        finally:
-            self._moving = None
-            self._render()
+    async def _complete(self, region: Region) -> None:
+        self._changed(region)
+        if region.replaces:
+            await keeper.remove(region.replaces)
+            self.regions = [one for one in self.regions if one.id != region.replaces]
+        self._say(f"{region.name} is complete: clicks inside it need no network.")
 
-    def _pause(self) -> None:
-        if self._transfer is not None:
-            self._transfer.cancel()
+    async def _failed(self, region: Region, error: GalamseyError) -> None:
+        self._say(f"{region.name} is unfinished: {error}. What is here stays; resume when the cause is gone.")
+        with suppress(RegionError):  # a storage that fails has just been told of
+            self.regions = await keeper.kept_regions()  # another tab may have changed them
 
     def _cancel(self) -> None:
-        region, transfer = self._moving, self._transfer
-        if region is not None and transfer is not None:
-            transfer.cancel()
-            self._host.own(self._forget(region, transfer))
-
-    async def _forget(self, region: Region, transfer: asyncio.Task[None]) -> None:
-        await asyncio.wait([transfer])
-        await self._delete(region)
+        if self._transfer.moving is not None:
+            self._host.own(self._delete(self._transfer.moving))
 
     async def _import(self, file: Any) -> None:  # noqa: ANN401 - a File
         self._say(f"Checking {file.name} …")
@@ -428,14 +420,6 @@ class RegionsPanel:
         self.regions.append(region)
         self._say(f"{region.name} was taken from {file.name}: clicks inside it need no network.")
         self._render()
-
-    def _render_job(self) -> None:
-        show("region-job", shown=self._moving is not None)
-        if self._moving is None:
-            return
-        write("region-job-line", f"Fetching {self._moving.name}")
-        element("region-progress").value = self._moving.kept_bytes / max(1, self._moving.total_bytes)
-        write("region-job-detail", job_words(self._moving, self._shown_speed))
 
 
 def _region_row(region: Region, *, moving: Region | None) -> Any:  # noqa: ANN401 - a DOM element

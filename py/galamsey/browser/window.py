@@ -61,6 +61,21 @@ def forget(key: str) -> None:
     js.localStorage.removeItem(key)
 
 
+def remembered_in_visit(key: str) -> str:
+    """Return what was kept under a key in this tab, reloads included; empty where there is nothing."""
+    return str(js.sessionStorage.getItem(key) or "")
+
+
+def remember_in_visit(key: str, text: str) -> None:
+    """Keep a short text in this tab until it is closed."""
+    js.sessionStorage.setItem(key, text)
+
+
+def forget_in_visit(key: str) -> None:
+    """Keep nothing under a key of this tab any more."""
+    js.sessionStorage.removeItem(key)
+
+
 def replace_fragment(text: str) -> None:
     """Put a fragment into the address bar without a new entry in the history."""
     js.history.replaceState(None, "", f"#{text}")
