@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import rasterio
 import shapely
 
+from tools.policy import HEADERS
 from tools.serve import Handler, Server
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class Answer:
     delay_s: float = 0.0
 
 
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Content-Range, Retry-After",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+"""What hosts of open imagery send, so that pages of other origins may read them."""
+
 HTML = Answer(headers={"Content-Type": "text/html"}, body=b"<!doctype html><title>Sign in</title>")
 EMPTY = Answer(headers={"Content-Type": "application/json"})
 NOT_FOUND = Answer(
@@ -54,7 +62,7 @@ def trouble(status: int, retry_after: str = "") -> Answer:
 class Archive(Server):
     """The site, and beside it a catalogue with files. Tests change the public attributes."""
 
-    def __init__(self, root: Path, *, overlays: Sequence[Path] = ()) -> None:
+    def __init__(self, root: Path, *, overlays: Sequence[Path] = (), headers: Mapping[str, str] = HEADERS) -> None:
         self.items: list[Json] = json.loads((root / "practice/catalogue.json").read_text())["features"]
         self.page_size = 3
         self.goes_in_circles = False
@@ -65,7 +73,7 @@ class Archive(Server):
         """Given the path of a band, an answer in place of the file's."""
         self.searches: list[Json] = []
         self.band_requests: list[str] = []
-        super().__init__(root, overlays=overlays)
+        super().__init__(root, overlays=overlays, headers=headers)
 
     def handler_class(self) -> type[Handler]:
         """Return a handler that knows this server."""
@@ -77,6 +85,10 @@ class Archive(Server):
                 answer = archive.search(body)
                 time.sleep(answer.delay_s)
                 self.send(HTTPStatus(answer.status), answer.headers, answer.body)
+
+            def do_OPTIONS(self) -> None:  # noqa: N802 - the base class's name
+                allowed = {"Access-Control-Allow-Headers": "Content-Type, Range", "Access-Control-Allow-Methods": "*"}
+                self.send(HTTPStatus.NO_CONTENT, allowed, b"")
 
             def answer(self) -> None:
                 path = unquote(urlsplit(self.path).path)

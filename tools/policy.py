@@ -12,8 +12,9 @@ from typing import Final
 DIRECTIVES: Final = {
     "default-src": "'none'",
     "script-src": "'self' 'wasm-unsafe-eval'",
-    # Any https host: the person may name a catalogue or a mirror of their own. blob: is how libraries hand over bytes.
-    "connect-src": "'self' blob: https:",
+    # Any https host: the person may name a catalogue or a mirror of their own. So may one on the device itself, where
+    # nothing travels that could be read on the way. blob: is how libraries hand over bytes.
+    "connect-src": "'self' blob: https: http://localhost:* http://127.0.0.1:*",
     "worker-src": "'self'",
     "style-src": "'self'",
     "img-src": "'self' data: blob:",  # data: are the map's controls in its own style sheet

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import shapely
 
@@ -99,6 +99,9 @@ DIGITAL_EARTH_AFRICA: Final = Catalogue(
 
 CATALOGUES: Final = (PRACTICE, EARTH_SEARCH, DIGITAL_EARTH_AFRICA)
 
+THIS_DEVICE: Final = frozenset({"localhost", "127.0.0.1"})
+"""Hosts that plain http is good enough for."""
+
 OTHER_KEY: Final = "other"
 """Key of the catalogue that the person entered."""
 
@@ -129,9 +132,7 @@ def write_asset_keys(asset_keys: tuple[tuple[str, str], ...]) -> str:
 def other_catalogue(url: str, collection: str, *, bands: str) -> Catalogue:
     """Describe a STAC API that the person entered; ``bands`` is for ``read_asset_keys``. Raises CatalogueError."""
     address = url.strip().rstrip("/").removesuffix("/search")
-    parts = urlsplit(address)
-    if not parts.netloc or (parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1"}):
-        raise CatalogueError(f"expected the https address of a STAC API, got {url.strip()[:80]!r}")
+    parts = _address_parts(address)
     if not collection.strip():
         raise CatalogueError("expected the name of a collection, such as sentinel-2-l2a")
     return Catalogue(
@@ -143,6 +144,27 @@ def other_catalogue(url: str, collection: str, *, bands: str) -> Catalogue:
         collection=collection.strip(),
         asset_keys=read_asset_keys(bands),
     )
+
+
+def _address_parts(address: str) -> SplitResult:
+    """Return the parts of an address that the page may ask; raises CatalogueError saying why it may not."""
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise CatalogueError(f"expected the https address of a STAC API, got {address[:80]!r}")
+    if parts.scheme == "http" and parts.hostname not in THIS_DEVICE:
+        raise CatalogueError(
+            "expected the https address of a STAC API: this page's policy closes plain http, which others could read "
+            f"on the way, but for a server on this device (localhost). Got {address[:80]!r}"
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise CatalogueError(
+            f"expected the plain address of a STAC API, without a user, a question mark or a hash: got {address[:80]!r}"
+        )
+    return parts
 
 
 def write_other(catalogue: Catalogue) -> str:

@@ -27,6 +27,7 @@ from galamsey.scenes import (
     search_body,
     write_other,
 )
+from tools.policy import DIRECTIVES
 
 ITEM = json.loads((Path(__file__).parents[1] / "fixtures" / "earth-search-item.json").read_text(encoding="utf-8"))
 """Recorded from Earth Search v1."""
@@ -287,9 +288,40 @@ def test_another_catalogue_can_be_described_by_its_address(url):
     assert dict(other_catalogue(url, "c", bands="names").asset_keys)["swir22"] == "swir22"
 
 
-@pytest.mark.parametrize("url", ["", "stac", "http://stac.example.org", "ftp://x/y", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "stac",
+        "ftp://x/y",
+        "javascript:alert(1)",
+        "https://",
+        "https://[",
+        "https://x:99999/",
+        "https:///v1",
+        "//x/v1",
+    ],
+)
 def test_an_address_that_cannot_be_asked_is_refused(url):
-    with pytest.raises(CatalogueError, match="expected the https address"):
+    with pytest.raises(CatalogueError, match="expected the https address of a STAC API, got"):
+        other_catalogue(url, "sentinel-2-l2a", bands="names")
+
+
+@pytest.mark.parametrize("url", ["http://stac.example.org", "http://192.168.1.7:8080/v1", "HTTP://Stac.example.org"])
+def test_plain_http_is_refused_by_its_reason(url):
+    with pytest.raises(CatalogueError, match="this page's policy closes plain http"):
+        other_catalogue(url, "sentinel-2-l2a", bands="names")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080/stac", "http://127.0.0.1/stac"])
+def test_a_server_on_the_device_itself_may_speak_plain_http(url):
+    assert other_catalogue(url, "sentinel-2-l2a", bands="names").url == url
+    assert {"http://localhost:*", "http://127.0.0.1:*"} <= set(DIRECTIVES["connect-src"].split())
+
+
+@pytest.mark.parametrize("url", ["https://me:pw@stac.example.org", "https://x.org/v1?key=1", "https://x.org/v1#top"])
+def test_an_address_with_more_than_a_path_is_refused(url):
+    with pytest.raises(CatalogueError, match="without a user, a question mark or a hash"):
         other_catalogue(url, "sentinel-2-l2a", bands="names")
 
 
