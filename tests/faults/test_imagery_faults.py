@@ -385,3 +385,37 @@ def test_files_with_the_real_archive_s_layout_are_read_tile_by_tile(
     assert record["scene"]["id"] == item.name
     whole = sum(path.stat().st_size for path in (overlay / item.relative_to(ROOT)).glob("B*.tif"))
     assert record["bytes_read"] < 0.3 * whole
+    page.locator("#days-section summary").click()
+    row = page.locator("#days [data-day='2025-01-10']")
+    expect(row).to_contain_text("chip cloud")
+    expect(page.locator("#days [data-part='state']:has-text('Not looked at yet')")).to_have_count(0, timeout=START_MS)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_files_that_name_no_value_for_nodata_are_read_and_one_without_a_place_is_refused(
+    wasm_browser: Browser, open_page: Open, overlay: Path, region: dict
+) -> None:
+    """Catalogues of others keep files that say less than Earth Search's."""
+    item = ROOT / "practice/items/S2B_30NXM_20250110_0_L2A"
+    page = open_page(wasm_browser, at(region["suggested"][0]))
+    wait_stage(page, "done")
+    _rewrite_with(overlay, item, lambda _stem, profile: {**profile, "nodata": None})
+    page.reload()
+    wait_stage(page, "done")
+    assert saved_record(page)["scene"]["id"] == item.name
+    _rewrite_with(overlay, item, lambda stem, profile: {**profile, "crs": None} if stem == "B04" else profile)
+    page.reload()
+    wait_stage(page, "done")
+    assert saved_record(page)["scene"]["id"] != item.name
+    page.locator("#days-section summary").click()
+    expect(page.locator("#days [data-day='2025-01-10']")).to_contain_text("Cannot be used")
+
+
+def _rewrite_with(overlay: Path, item: Path, change: Callable[[str, dict], dict]) -> None:
+    for source in item.glob("*.tif"):
+        with rasterio.open(source) as file:
+            values, profile = file.read(1), file.profile
+        target = overlay / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with rasterio.open(target, "w", **change(source.stem, dict(profile))) as file:
+            file.write(values, 1)

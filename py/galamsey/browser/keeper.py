@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from pyodide.ffi import JsException
+from pyodide.ffi import JsException, jsnull
 from pyscript.js_modules import region_store
 
 from galamsey.areas import preview_window, tiles_under
@@ -69,7 +69,7 @@ async def _save_again(region: Region) -> None:
 async def held(region_id: str) -> AsyncIterator[None]:
     """Keep other tabs from fetching the same region. Raises RegionError while one does."""
     let_go = await region_store.hold(region_id)
-    if let_go is None:
+    if let_go is jsnull:
         raise RegionError("another tab is fetching it")
     try:
         yield

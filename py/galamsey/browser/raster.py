@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyodide.ffi import JsException
+from pyodide.ffi import JsException, jsnull
 from pyscript.js_modules import raster as bridge
 
 from galamsey.browser.http import QUEUE
@@ -66,11 +66,12 @@ async def read_header(url: str) -> RasterHeader:
     """Return what the file says of itself; raises RasterError."""
     header = await _ask(bridge.readHeader, url)
     origin, pixel_size = header.origin.to_py(), header.pixel_size.to_py()
-    if header.epsg is None or pixel_size[0] <= 0 or pixel_size[0] != -pixel_size[1]:
-        raise RasterError(f"{url}: expected a north-up raster with a CRS, got pixels of {pixel_size} in {header.epsg}")
+    epsg, nodata = _or_none(header.epsg), _or_none(header.nodata)
+    if epsg is None or pixel_size[0] <= 0 or pixel_size[0] != -pixel_size[1]:
+        raise RasterError(f"{url}: expected a north-up raster with a CRS, got pixels of {pixel_size} in {epsg}")
     return RasterHeader(
         grid=Grid(
-            epsg=int(header.epsg),
+            epsg=int(epsg),
             origin=PointXY(float(origin[0]), float(origin[1])),
             gsd_m=float(pixel_size[0]),
             width=int(header.width),
@@ -78,7 +79,7 @@ async def read_header(url: str) -> RasterHeader:
         ),
         tile_width=int(header.tile_width),
         tile_height=int(header.tile_height),
-        nodata=None if header.nodata is None else float(header.nodata),
+        nodata=None if nodata is None else float(nodata),
     )
 
 
@@ -96,7 +97,7 @@ async def read_window(url: str, window: Window) -> Raster:
 async def read_preview(url: str, window: Window, factor: int) -> NDArray[np.generic] | None:
     """Return a window from the file's overviews, coarser by no more than the factor; None where its tiles are large."""
     place = (window.col_off, window.row_off, window.width, window.height)
-    answer = await _ask(bridge.readPreview, url, *place, factor)
+    answer = _or_none(await _ask(bridge.readPreview, url, *place, factor))
     return None if answer is None else _values(url, answer)
 
 
@@ -119,6 +120,11 @@ async def keep_piece(url: str, region_id: str, piece: Piece, size: int) -> str:
     """Fetch a piece of a file, keep it for a region, and return its sha256."""
     wanted = {"region": region_id, "offset": piece.offset, "length": piece.length, "size": size}
     return str(await _ask(bridge.keepPiece, url, json.dumps(wanted)))
+
+
+def _or_none(value: Any) -> Any:  # noqa: ANN401 - what JavaScript gives
+    """Return None for JavaScript's null, which Pyodide passes on as a value of its own."""
+    return None if value is jsnull else value
 
 
 def _values(url: str, answer: Any) -> NDArray[np.generic]:  # noqa: ANN401 - the bridge's object
