@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tools.chromium import launch
 from tools.policy import HEADERS, policy
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request
+
+expect.set_options(timeout=20_000)
+"""A state is waited for this long, also on a machine that has other things to do."""
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "tests/fixtures/pages"

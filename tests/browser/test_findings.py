@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from tests.browser.test_app import BOXES, PROSE, START_MS, at, wait_ready, wait_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from playwright.sync_api import Browser, Page
 
@@ -33,15 +33,12 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(autouse=True)
-def canned(overlay: Path) -> Iterator[None]:
-    """Put a worker in the model's place that speaks the real protocol; wait long for what is written to disk."""
+def canned(overlay: Path) -> None:
+    """Put a worker in the model's place that speaks the real protocol."""
     (overlay / "js").mkdir()
     shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
     answers = {"boxes": BOXES, "description": PROSE, "delay_ms": 1, "failure": ""}
     (overlay / "canned-answers.json").write_text(json.dumps(answers))
-    expect.set_options(timeout=30_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 def open_history(page: Page) -> None:
