@@ -20,12 +20,16 @@ def area_line(area: Area) -> str:
     return f"{size}, from {west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}"
 
 
-def region_detail(region: Region) -> str:
-    """Say of a region what is kept: dates, size, origin; or how much of it is missing."""
+def region_detail(region: Region, *, moving: bool = False) -> str:
+    """Say of a region what is kept: dates, size, origin; or how much of it is missing.
+
+    While it is ``moving`` the transfer's own line says how much is here.
+    """
     days = [format_date(date.fromisoformat(day)) for day in region.days]
     shown = ", ".join(days[:3]) + (f" and {len(days) - 3} more" if len(days) > 3 else "")  # noqa: PLR2004 - a line's width
     whole = format_bytes(region.total_bytes)
-    size = whole if region.complete else f"unfinished: {format_bytes(region.kept_bytes)} of {whole}"
+    unfinished = "being fetched" if moving else f"unfinished: {format_bytes(region.kept_bytes)} of {whole}"
+    size = whole if region.complete else unfinished
     return f"{shown}; {size}, from {region.catalogue_name}, begun {format_date(date.fromisoformat(region.fetched))}"
 
 

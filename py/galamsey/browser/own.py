@@ -205,6 +205,7 @@ class OwnView:
         show("own-run", shown=source is not None)
         if source is None:
             self._previewed = None
+            show("own-consent-field", shown=False)
             element("own").close()
             return
         write("own-facts", source_facts(source))
@@ -224,7 +225,7 @@ class OwnView:
         swir = "swir16" in image.mapping or "swir22" in image.mapping
         write("own-swir-name", "Short-wave infrared" if swir else "Stand-in for short-wave infrared")
         if isinstance(image, BandImage):
-            write("own-reason", f"Bands, {image.reason}")
+            write("own-reason", f"Which band is which: {image.reason}")
             fill("own-bands", [_band_row(band, image) for band in BANDS])
 
     async def _preview(self, source: OwnSource) -> None:
@@ -320,7 +321,7 @@ class OwnView:
 def _problem_row(name: str, text: str) -> Any:  # noqa: ANN401 - a DOM element
     row = clone("own-problem-row")
     set_text(part(row, "name"), name)
-    set_text(part(row, "detail"), text[:1].upper() + text[1:])
+    set_text(part(row, "detail"), f"{text[:1].upper()}{text[1:].rstrip('.')}.")
     return row
 
 

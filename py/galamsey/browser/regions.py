@@ -131,7 +131,7 @@ class RegionsPanel:
         try:
             self.regions = await keeper.kept_regions()
         except RegionError as error:
-            self._say(f"Nothing can be kept: {error}.")
+            self._say(f"Nothing can be kept: {error}.", problem=True)
         self._transfer.resume(self.regions)
         self._render()
 
@@ -140,8 +140,9 @@ class RegionsPanel:
         self._render()
         open_dialog("regions")
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, problem: bool = False) -> None:
         write("region-message", text)
+        element("region-message").classList.toggle("callout", problem)
 
     def _render(self) -> None:
         fill("kept-regions", [_region_row(region, moving=self._transfer.moving) for region in self.regions])
@@ -183,7 +184,7 @@ class RegionsPanel:
         try:
             archive = await keeper.pack(region)
         except RegionError as error:
-            self._say(f"{region.name} could not be written: {error}.")
+            self._say(f"{region.name} could not be written: {error}.", problem=True)
             return
         name = "".join(letter if letter.isalnum() else "-" for letter in region.name.lower()).strip("-") or "region"
         region_store.offer(archive, f"{name}.zip")
@@ -400,7 +401,8 @@ class RegionsPanel:
         self._say(f"{region.name} is complete: clicks inside it need no network.")
 
     async def _failed(self, region: Region, error: GalamseyError) -> None:
-        self._say(f"{region.name} is unfinished: {error}. What is here stays; resume when the cause is gone.")
+        words = f"{region.name} is unfinished: {error}. What is here stays; resume when the cause is gone."
+        self._say(words, problem=True)
         with suppress(RegionError):  # a storage that fails has just been told of
             self.regions = await keeper.kept_regions()  # another tab may have changed them
 
@@ -415,7 +417,7 @@ class RegionsPanel:
                 file, lambda here, of: self._say(f"Checking {file.name}: {here} of {of} parts")
             )
         except RegionError as error:
-            self._say(f"{file.name} was not taken, and nothing has changed: {error}.")
+            self._say(f"{file.name} was not taken, and nothing has changed: {error}.", problem=True)
             return
         self.regions.append(region)
         self._say(f"{region.name} was taken from {file.name}: clicks inside it need no network.")
@@ -426,8 +428,8 @@ def _region_row(region: Region, *, moving: Region | None) -> Any:  # noqa: ANN40
     row = clone("region-row")
     row.dataset.region, row.dataset.complete = region.id, str(region.complete).lower()
     set_text(part(row, "name"), region.name)
-    set_text(part(row, "detail"), region_detail(region))
     busy = moving is not None and moving.id == region.id
+    set_text(part(row, "detail"), region_detail(region, moving=busy))
     row.querySelector("[data-action='resume']").hidden = region.complete or busy
     for action in ("refresh", "export"):
         row.querySelector(f"[data-action='{action}']").hidden = not region.complete
