@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from galamsey.evidence import HONESTY, to_csv, to_geojson, to_gpx, to_kml
 from galamsey.findings import kept_drawn, kept_grid, kept_refined, kept_sites, read_pixels, write_finding
+from galamsey.geopackage import to_geopackage
 from galamsey.refine import METHOD
 from galamsey.sheet import draw_sheet
 from galamsey.stac import to_stac
@@ -33,6 +34,7 @@ README: Final = f"""Suspected mining in Sentinel-2 imagery
 
 report.pdf            the findings, printable
 sites.geojson         chips, boxes (the model's and reviewers') and disturbed ground, WGS 84
+sites.gpkg            the same as a GeoPackage, for QGIS and others
 sites.kml             the same for Google Earth
 sites.gpx             a waypoint for each suspected site
 sites.csv             a table, one line for each box of a suspected site
@@ -72,6 +74,7 @@ def write_bundle(findings: Sequence[tuple[Finding, str]], write_report: Report) 
     only = [finding for finding, _ in findings]
     files: dict[str, bytes] = {"README.txt": README.encode()}
     files |= {f"sites.{ending}": write(only).encode() for ending, (_, write) in FORMATS.items()}
+    files["sites.gpkg"] = to_geopackage(only)
     pictures: dict[str, list[bytes]] = {}
     for finding, pixels in findings:
         own: dict[str, bytes] = {"record.json": json.dumps(json.loads(write_finding(finding)), indent=1).encode()}

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import sqlite3
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -190,6 +191,9 @@ def test_evidence_leaves_the_page_as_files_that_other_programs_open(wasm_browser
     assert exported(page, "csv").decode().startswith("finding,site,status")
     assert "Suspected site 1" in exported(page, "kml").decode()
     assert "<wpt" in exported(page, "gpx").decode()
+    with sqlite3.connect(":memory:") as package:
+        package.deserialize(exported(page, "gpkg"))
+        assert package.execute("SELECT count(*) FROM suspected_sites").fetchone() == (2,)
     report = pypdf.PdfReader(io.BytesIO(exported(page, "pdf")))
     text = "".join(one.extract_text() for one in report.pages)
     assert "Suspected mining: report" in text

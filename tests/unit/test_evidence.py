@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import sqlite3
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 from galamsey.bundle import FORMATS, MANIFEST, sheets_of, write_bundle
 from galamsey.evidence import evidence_of, to_csv, to_geojson, to_gpx, to_kml
 from galamsey.findings import finding_of, pixels_of
+from galamsey.geopackage import to_geopackage
 from galamsey.report import latin, write_report
 from galamsey.reviews import Review
 from galamsey.stac import to_stac
@@ -70,6 +72,37 @@ def test_gdal_opens_the_geojson(tmp_path):
     assert all(shapely.is_valid(shape) and shape.exterior.is_ccw for shape in boxes)
     assert all(box.buffer(1e-4).contains(part) for box, part in zip(boxes, ground, strict=False))
     assert all("suspected" in str(kind) or kind == "chip" for kind in fields["kind"])
+
+
+def test_gdal_opens_the_geopackage(tmp_path):
+    path = tmp_path / "sites.gpkg"
+    path.write_bytes(to_geopackage([*ALL, DRAWN]))
+
+    assert dict(pyogrio.list_layers(path)) == {
+        "chips": "Polygon",
+        "suspected_sites": "Polygon",
+        "disturbed_ground": "MultiPolygon",
+    }
+    meta, _, shapes, values = pyogrio.raw.read(path, layer="suspected_sites")
+    fields = dict(zip(meta["fields"], values, strict=True))
+    assert meta["crs"] == "EPSG:4326"
+    assert list(fields["drawn_by"]) == [None, None, None, None, "Ama", "Kofi"]
+    assert NASTY in fields["notes"][0]
+    for shape, lon in zip(shapely.from_wkb(shapes), fields["lon"], strict=True):
+        assert shape.centroid.x == pytest.approx(lon, abs=1e-4)
+        assert shape.exterior.is_ccw
+    _, _, ground, _ = pyogrio.raw.read(path, layer="disturbed_ground")
+    assert len(ground) == 4
+    assert pyogrio.read_info(path, layer="chips")["features"] == 4
+    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_gdal_opens_a_geopackage_without_any_site(tmp_path):
+    path = tmp_path / "sites.gpkg"
+    path.write_bytes(to_geopackage([NO_IMAGE]))
+
+    assert pyogrio.read_info(path, layer="suspected_sites")["features"] == 0
+    assert len(pyogrio.raw.read(path, layer="chips")[2]) == 1
 
 
 def test_gdal_opens_the_kml(tmp_path):
@@ -190,7 +223,7 @@ def test_the_archive_holds_everything_and_its_hashes_are_right():
         for asset in item.assets.values():
             name = f"findings/{REVIEWED.id}/{asset.href.removeprefix('./')}"
             assert asset.extra_fields["file:checksum"] == "1220" + sums[name]
-    assert {f"sites.{ending}" for ending in FORMATS} <= set(sums)
+    assert {"sites.gpkg", *(f"sites.{ending}" for ending in FORMATS)} <= set(sums)
 
 
 def test_reviewers_boxes_stand_beside_the_models_in_every_file(tmp_path):

@@ -16,8 +16,8 @@ ORDER = (
     "models", "planner", "detections", "sites", "doubt", "refine", "context", "protocol", "storage", "pipeline",
     "reviews", "drawings", "ledger", "state", "links", "privacy", "ownwords", "wording_engine", "wording",
     "wording_storage", "wording_privacy", "wording_regions", "records", "offline", "findings", "backup",
-    "wording_findings", "evidence", "sheet", "stac", "report", "bundle", "series", "change", "wording_change",
-    "change_record", "training",
+    "wording_findings", "evidence", "geopackage", "sheet", "stac", "report", "bundle", "series", "change",
+    "wording_change", "change_record", "training",
 )  # fmt: skip
 """The data flow. A module imports only what stands before it."""
 

@@ -13,6 +13,7 @@ from galamsey.browser.http import absolute, fetch_json
 from galamsey.browser.page import element, listen, on_click, on_click_within, open_dialog, show, write
 from galamsey.bundle import FORMATS, sheets_of, write_bundle
 from galamsey.errors import CatalogueError, FindingError
+from galamsey.geopackage import to_geopackage
 from galamsey.ledger import shown
 from galamsey.state import utc_now
 from galamsey.training import write_training
@@ -94,6 +95,8 @@ class ExportDialog:
             if ending in FORMATS:
                 media_type, write_text = FORMATS[ending]
                 body = write_text(findings).encode()
+            elif ending == "gpkg":
+                media_type, body = "application/geopackage+sqlite3", to_geopackage(findings)
             elif ending == "pdf":
                 media_type, body = "application/pdf", await self._report(findings)
             elif ending == "training":
