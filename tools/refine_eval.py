@@ -84,6 +84,29 @@ class Tally:
         }
 
 
+class Ranges:
+    """How often the range of a chip's area holds the truth, and how wide it is."""
+
+    def __init__(self) -> None:
+        self._held: list[bool] = []
+        self._widths: list[float] = []
+
+    def add(self, chip: Chip, boxes: Boxes, true_ha: float) -> None:
+        """Take one chip with mining; without a box its range is nothing, and misses."""
+        answer = json.dumps([{"label": "mining_pit", "bbox": box} for box in boxes])
+        refined = refine(chip, locate(parse_answer(answer).detections, GRID))
+        self._held.append(refined is not None and refined.low_ha <= true_ha <= refined.high_ha)
+        if refined is not None and refined.area_ha:
+            self._widths.append((refined.high_ha - refined.low_ha) / refined.area_ha)
+
+    def result(self) -> dict[str, float]:
+        """Return the share of chips, and the median width as a share of the area."""
+        return {
+            "truth_within_range": round(float(np.mean(self._held)), 4),
+            "median_range_over_area": round(float(np.median(self._widths)), 4),
+        }
+
+
 @contextmanager
 def asking(folder: Path | None) -> Iterator[Callable[[Chip], Boxes] | None]:
     """Give a function that returns a model's boxes for a chip, computed in a browser; None without a folder."""
@@ -106,7 +129,8 @@ def asking(folder: Path | None) -> Iterator[Callable[[Chip], Boxes] | None]:
 def evaluate(chips: int, first_seed: int, ask: Callable[[Chip], Boxes] | None) -> dict[str, Any]:
     """Measure boxes and refined ground over so many chips."""
     tallies = {name: Tally() for name in ("boxes", "refined", *(("model_boxes", "model_refined") if ask else ()))}
-    within = mines = 0
+    ranges = {prefix: Ranges() for prefix in ("", *(("model_",) if ask else ()))}
+    mines = 0
     for seed in range(first_seed, first_seed + chips):
         drawn = generate_chip(seed)
         chip = chip_of(drawn)
@@ -116,13 +140,9 @@ def evaluate(chips: int, first_seed: int, ask: Callable[[Chip], Boxes] | None) -
             found, _ = disturbed_mask(chip.reflectance, inside & ~chip.obscured)
             tallies[f"{prefix}boxes"].add(inside, drawn.mask)
             tallies[f"{prefix}refined"].add(found, drawn.mask)
-        if drawn.boxes:
-            answer = json.dumps([{"label": "mining_pit", "bbox": box} for box in truth])
-            refined = refine(chip, locate(parse_answer(answer).detections, GRID))
-            if refined is None:
-                raise ValueError(f"expected hectares for the chip of seed {seed}")
-            mines += 1
-            within += refined.low_ha <= drawn.mask.sum() / 100 <= refined.high_ha
+            if drawn.boxes:
+                ranges[prefix].add(chip, boxes, float(drawn.mask.sum()) / 100)
+        mines += bool(drawn.boxes)
         if sys.stderr.isatty():
             print(f"\r{seed - first_seed + 1} of {chips}", end="", file=sys.stderr)
     return {
@@ -130,7 +150,7 @@ def evaluate(chips: int, first_seed: int, ask: Callable[[Chip], Boxes] | None) -
         "first_seed": first_seed,
         "chips_with_mines": mines,
         **{name: tally.result() for name, tally in tallies.items()},
-        "truth_within_range": round(within / max(mines, 1), 4),
+        **{f"{prefix}{name}": value for prefix, one in ranges.items() for name, value in one.result().items()},
     }
 
 

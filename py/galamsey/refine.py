@@ -27,17 +27,19 @@ and scrub begin. Inside boxes of generated mines, dug ground has an NDVI of -0.1
 NDTI_FROM: Final = 0.02
 """Water is muddy from this turbidity on: 95 % of the water in generated mines lies above it."""
 
-NDVI_STEP: Final = 0.12
-NDTI_STEP: Final = 0.03
-"""By how much the thresholds are moved, both ways, for the range: about what a neighbouring date moves them by."""
+FEWER: Final = (-0.18, 0.09)
+MORE: Final = (0.18, -0.03)
+"""By how much the thresholds of NDVI and NDTI are moved for the lower and the upper end of the range: of those tried
+the narrowest that holds the true area for 80 % of either half of the generated chips 30,000,000 to 30,000,499."""
 
 HISTOGRAM_BINS: Final = 64
 
 METHOD: Final = (
     "Disturbed area: pixels inside the boxes where little grows (NDVI below a threshold found for this chip by Otsu's "
     "method, kept within 0.25 to 0.45) or where water is muddy (MNDWI above 0 and NDTI above 0.02). The range comes "
-    "from moving the thresholds by 0.12 and 0.03; it shows how far the figure depends on them and is no confidence "
-    "interval. Bare fields, roads and roofs inside a box count too, and ground outside the boxes never does."
+    "from moving the thresholds: NDVI by 0.18 down and up, NDTI by 0.09 up and 0.03 down. The moves were chosen on 277 "
+    "generated chips with mines and perfect boxes; on 286 others the range held the true area for 86 %. Real ground was"
+    " not tried, and a mine outside the boxes is in no range. Bare fields, roads and roofs inside a box count too."
 )
 """For the person: stands where the number is shown."""
 
@@ -90,19 +92,20 @@ def box_mask(boxes_xyxy: Iterable[tuple[float, float, float, float]], height: in
 
 
 def disturbed_mask(
-    reflectance: NDArray[np.float32], inside: NDArray[np.bool_], step: float = 0.0
+    reflectance: NDArray[np.float32], inside: NDArray[np.bool_], moved: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[NDArray[np.bool_], float]:
     """Return where ground inside a mask is bare or muddy, and the NDVI threshold.
 
-    ``reflectance`` has shape (bands, height, width), NaN where unknown; ``step`` moves the thresholds, 1 towards more.
+    ``reflectance`` has shape (bands, height, width), NaN where unknown; ``moved`` is added to the thresholds of
+    NDVI and NDTI.
     """
     leaves, water, mud = ndvi(reflectance), mndwi(reflectance), ndti(reflectance)
     known = inside & ~np.isnan(leaves) & ~np.isnan(water)
     if not known.any():
         return known, NDVI_BOUNDS[1]
     threshold = min(max(otsu(leaves[known]), NDVI_BOUNDS[0]), NDVI_BOUNDS[1])
-    bare = leaves < threshold + step * NDVI_STEP
-    muddy = mud > NDTI_FROM - step * NDTI_STEP
+    bare = leaves < threshold + moved[0]
+    muddy = mud > NDTI_FROM + moved[1]
     found: NDArray[np.bool_] = known & np.where(water > WATER_FROM, muddy, bare)
     return found, threshold
 
@@ -134,8 +137,8 @@ def refine(chip: Chip, sites: Sequence[Site]) -> Refined | None:
     inside = box_mask(boxes, grid.height, grid.width)
     seen = inside & ~chip.obscured
     found, threshold = disturbed_mask(reflectance, seen)
-    fewer, _ = disturbed_mask(reflectance, seen, -1.0)
-    more, _ = disturbed_mask(reflectance, seen, 1.0)
+    fewer, _ = disturbed_mask(reflectance, seen, FEWER)
+    more, _ = disturbed_mask(reflectance, seen, MORE)
     pixel_ha = grid.gsd_m**2 / M2_PER_HA
     parts = []
     for site in sites:

@@ -75,7 +75,7 @@ class LayersPanel:
         else:
             unsaved = layer.id in json.loads(str(bridge.unsaved(self._store)))["ids"]
             memory = ", in memory only: this browser has no room for it" if unsaved else ""
-            write("layer-status", f"{layer.name}: {len(layer.features)} features{memory}")
+            write("layer-status", f"{layer.name}: {_count(layer)}{memory}")
             await self._read_all()
 
     async def _remove(self, layer_id: str) -> None:
@@ -105,10 +105,14 @@ async def _read(layer_id: str, row: dict[str, str], data: bytes) -> Layer:
     return read_layer(row["name"], data, layer_id=layer_id, added=row["added"])
 
 
+def _count(layer: Layer) -> str:
+    return f"{len(layer.features)} feature{'' if len(layer.features) == 1 else 's'}"
+
+
 def _row(layer: Layer) -> Any:  # noqa: ANN401 - a DOM element
     row = clone("layer-row")
     set_text(part(row, "name"), layer.name)
-    set_text(part(row, "detail"), f"{len(layer.features)} features, added {layer.added[:10]}")
+    set_text(part(row, "detail"), f"{_count(layer)}, added {layer.added[:10]}")
     button = row.querySelector("button")
     button.dataset.layer = layer.id
     button.ariaLabel = f"Remove {layer.name}"
