@@ -15,6 +15,7 @@ scope.addEventListener("message", (/** @type {any} */ event) => {
 scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(retire()));
 
 async function retire() {
-  await caches.delete(`site ${new URL("./", self.location.href).href}`);
+  const base = new URL("./", self.location.href).href;
+  for (const kept of ["site", "interpreter"]) await caches.delete(`${kept} ${base}`);
   await scope.registration.unregister();
 }
