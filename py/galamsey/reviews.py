@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import shapely
 
 from galamsey.detections import box_iou
 from galamsey.errors import FindingError
@@ -53,6 +55,9 @@ MAX_HA: Final = 1e9
 MAX_METRES: Final = 1e8
 MAX_POINTS: Final = 40_000
 """Of the outlines in one review; the pixels of a whole chip have no more corners."""
+
+LEAST_RING: Final = 4
+"""Positions of a triangle, whose last is its first."""
 
 MAX_TEXT: Final = 2000
 """Characters of a note or a name."""
@@ -103,6 +108,10 @@ def read_review(value: object) -> Review:
     site = value.get("site")
     if not key or decision not in DECISIONS or type(site) is not int or site < 0:
         raise FindingError(f"expected a review with id, decision and site, got {str(value)[:80]!r}")
+    try:
+        datetime.fromisoformat(at)
+    except ValueError as error:
+        raise FindingError(f"expected a review with a time in ISO 8601, got {at[:40]!r}") from error
     if reason and reason not in REASONS:
         raise FindingError(f"expected a reason of {', '.join(REASONS)}, got {reason!r}")
     if site > MAX_SITE or (decision == "add" and site < ADDED_FROM):
@@ -154,7 +163,15 @@ def read_polygons(value: object) -> Polygons:
         raise FindingError(f"expected rings of positions in metres, got {str(value)[:80]!r}") from error
     if sum(len(ring) for rings in polygons for ring in rings) > MAX_POINTS:
         raise FindingError(f"expected outlines of up to {MAX_POINTS} corners")
+    if not all(_is_polygon(rings) for rings in polygons):
+        raise FindingError("expected closed rings that do not cross")
     return polygons
+
+
+def _is_polygon(rings: tuple[tuple[PointXY, ...], ...]) -> bool:
+    if not rings or any(len(ring) < LEAST_RING or ring[0] != ring[-1] for ring in rings):
+        return False
+    return bool(shapely.Polygon(rings[0], rings[1:]).is_valid)
 
 
 def _read_xy(x: object, y: object) -> PointXY:

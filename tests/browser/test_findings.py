@@ -188,7 +188,7 @@ def test_evidence_leaves_the_page_as_files_that_other_programs_open(wasm_browser
     page.keyboard.press("e")
     features = json.loads(exported(page, "geojson"))["features"]
     assert next(one["properties"]["kind"] for one in features) == "chip"
-    assert exported(page, "csv").decode().startswith("finding,site,status")
+    assert exported(page, "csv").decode().startswith("finding,site,outline,status")
     assert "Suspected site 1" in exported(page, "kml").decode()
     assert "<wpt" in exported(page, "gpx").decode()
     with sqlite3.connect(":memory:") as package:

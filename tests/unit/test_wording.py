@@ -156,7 +156,7 @@ def test_found_sites_are_suspected_and_counted_with_the_area_in_boxes():
     said = verdict(FOUND)
 
     assert said.tone == "suspected"
-    assert said.line == "2 suspected mining sites, 2.0 ha disturbed (1.1-2.4), 32.4 ha in boxes"
+    assert said.line == "2 suspected mining sites, 2.0 ha disturbed (0.4-2.5), 32.4 ha in boxes"
     assert "2.1 times the mined area" in said.detail
 
 
