@@ -68,8 +68,9 @@ def _write_band(path: Path, source: Path, metres: int, seed: int) -> None:
     making = path.with_suffix(".making.jp2")
     with rasterio.open(
         making, "w", driver="JP2OpenJPEG", width=size, height=size, count=1, dtype="uint16", crs=crs,
-        transform=rasterio.Affine(metres, 0, west, 0, -metres, north), NBITS=15, QUALITY="100", REVERSIBLE="YES",
-        BLOCKXSIZE=TILE_PX[metres], BLOCKYSIZE=TILE_PX[metres], RESOLUTIONS=6,
+        transform=rasterio.Affine(metres, 0, west, 0, -metres, north), tiled=True,
+        blockxsize=TILE_PX[metres], blockysize=TILE_PX[metres], NBITS=15, QUALITY="100", REVERSIBLE="YES",
+        RESOLUTIONS=6,
     ) as target:  # fmt: skip
         target.write(np.clip(whole, 1, 32_767).astype(np.uint16), 1)
     making.rename(path)

@@ -8,7 +8,13 @@ import { failure } from "./failure.js";
 
 /** @typedef {{ path: string, blob: Blob }} Member */
 /** @typedef {{ crc: number, packed: number, size: number, local: number, isPacked: boolean }} Facts what an archive's list says of a file */
-/** @typedef {{ path: string, size: number, open: () => Promise<ReadableStream<Uint8Array<ArrayBuffer>>> }} Entry a file that can be read */
+/**
+ * @typedef {object} Entry a file that can be read
+ * @property {string} path
+ * @property {number} size
+ * @property {() => Promise<ReadableStream<Uint8Array<ArrayBuffer>>>} open its bytes, checked
+ * @property {() => Promise<Blob | null>} [slice] its bytes where they lie, not held against their checksum; null where they are packed
+ */
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -99,7 +105,12 @@ export async function unzip(archive) {
     }
     if (!path.endsWith("/")) {
       const facts = /** @type {Facts} */ ({ crc, packed, size, local, isPacked: method === 8 });
-      entries.push({ path, size: facts.size, open: () => openMember(archive, path, facts) });
+      entries.push({
+        path,
+        size: facts.size,
+        open: () => openMember(archive, path, facts),
+        slice: async () => (facts.isPacked || packed !== size ? null : await bodyOf(archive, path, facts)),
+      });
     }
     place += 46 + nameLength + list.getUint16(place + 30, true) + list.getUint16(place + 32, true);
   }
@@ -112,15 +123,10 @@ export async function unzip(archive) {
  * @param {Facts} facts
  * @returns {Promise<ReadableStream<Uint8Array<ArrayBuffer>>>} which fails with BadFile where the bytes are not those put in
  */
-async function openMember(archive, path, { local, packed, isPacked, ...expected }) {
-  const head = await view(archive, local, local + 30);
-  if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL) {
-    throw failure("BadFile", `${path}: the archive was cut short or damaged`);
-  }
-  const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
-  const body = archive.slice(start, start + packed).stream();
-  const plain = isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
-  return named(path, plain.pipeThrough(check(path, expected)));
+async function openMember(archive, path, facts) {
+  const body = (await bodyOf(archive, path, facts)).stream();
+  const plain = facts.isPacked ? body.pipeThrough(new DecompressionStream("deflate-raw")) : body;
+  return named(path, plain.pipeThrough(check(path, facts)));
 }
 
 /**
@@ -144,6 +150,21 @@ function named(path, stream) {
     },
     cancel: (reason) => reader.cancel(reason),
   });
+}
+
+/**
+ * @param {Blob} archive
+ * @param {string} path
+ * @param {Facts} facts
+ * @returns {Promise<Blob>} as it lies in the archive
+ */
+async function bodyOf(archive, path, { local, packed }) {
+  const head = await view(archive, local, local + 30);
+  if (head.byteLength < 30 || head.getUint32(0, true) !== LOCAL) {
+    throw failure("BadFile", `${path}: the archive was cut short or damaged`);
+  }
+  const start = local + 30 + head.getUint16(26, true) + head.getUint16(28, true);
+  return archive.slice(start, start + packed);
 }
 
 /**

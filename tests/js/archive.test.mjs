@@ -128,3 +128,12 @@ test("a file far larger than its list says is not unpacked to its end", async ()
   const entry = (await unzip(new Blob([bomb]))).find(({ size }) => size === 10);
   await assert.rejects(read(entry), { name: "BadFile", message: /expected 10 bytes in the archive, got more/ });
 });
+
+test("what is stored can be had where it lies, and what is packed cannot", async () => {
+  for (const entry of await unzip(foreign("ZIP_STORED"))) {
+    assert.equal(await (await entry.slice()).text(), FILES[entry.path]);
+  }
+  for (const entry of await unzip(foreign("ZIP_DEFLATED"))) {
+    assert.equal(await entry.slice(), null);
+  }
+});

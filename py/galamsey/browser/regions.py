@@ -305,6 +305,7 @@ class RegionsPanel:
         self._draft = replace(self._draft, catalogue=catalogue, offers=listed, chosen=chosen)
         self._problem(found.words)
         self._render()
+        element("region-draft").scrollIntoView(block="start")  # its dates are what is to be chosen now
         await self._measure()
 
     def _dates_changed(self, _event: Any) -> None:  # noqa: ANN401 - a DOM event
