@@ -108,6 +108,9 @@ soak: setup $(VENV)/.installed-test ## click hundreds of times and draw what mem
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
 	@$(PY) -m bench.imagery
 
+bench-product: setup $(VENV)/.installed-test ## measure opening a whole Sentinel-2 product (makes one of 600 MB); prints one line of JSON
+	@$(PY) -m bench.product
+
 parity: setup $(VENV)/.installed-model ## compare every ONNX session, and 200 chips' answers in a browser, with PyTorch, live
 	@$(PY) -m tools.model.record_parity --check
 	@$(PY) -m tools.model.dataset --train 0 --validation 0 --test 1
@@ -116,7 +119,7 @@ parity: setup $(VENV)/.installed-model ## compare every ONNX session, and 200 ch
 
 clean: ## remove everything that was installed or made, except training data and base map sources in .cache
 	@rm -rf $(VENV) node_modules vendor practice practice.making dist dist.making
-	@rm -rf .cache/downloads .cache/vendor-verified.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .cache/product .cache/downloads .cache/vendor-verified.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find py tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 prerequisites:

@@ -1,6 +1,6 @@
 """Measure a whole Sentinel-2 product in a browser: how long opening it and a chip take, and how much memory.
 
-python -m bench.product
+make bench-product
 
 The product has the size and layout of ESA's (10,980 px of 10 m in tiles of 1024 px, 5,490 px of 20 m in tiles of
 640 px, 15 bits, reversible) and the practice region's ground, repeated, with noise that makes it about as hard to pack.
