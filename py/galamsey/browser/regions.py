@@ -314,6 +314,7 @@ class RegionsPanel:
         ticked = {str(box.value) for box in element("region-dates").querySelectorAll(":checked")}
         chosen = frozenset(offer.when for offer in self._draft.offers if offer.when.isoformat() in ticked)
         self._draft = replace(self._draft, chosen=chosen)
+        element("region-start").disabled = True  # until it is known what these dates need
         self._plan_anew(self._measure)
 
     async def _measure(self) -> None:
@@ -322,7 +323,6 @@ class RegionsPanel:
         if draft is None:
             return
         self._problem("")
-        element("region-start").disabled = True
         for offer in draft.offers:
             if offer.when in draft.chosen and offer.when not in self._plans:
                 write("region-size", f"Reading how large {format_date(offer.when)} is …")
@@ -371,7 +371,7 @@ class RegionsPanel:
         draft = self._draft
         if draft is None or self._transfer.moving is not None:
             return
-        chosen = [offer for offer in draft.offers if offer.when in draft.chosen]
+        chosen = [offer for offer in draft.offers if offer.when in draft.chosen and offer.when in self._plans]
         region = region_of(
             chosen,
             self._files,
