@@ -42,6 +42,8 @@ CACHE: Final = ROOT / ".cache" / "bench"
 PAGES: Final = ROOT / "tests/fixtures/pages"
 DEMO: Final = ROOT / "models/demo"
 SUFFIX: Final = {"fp32": "", "fp16": "_fp16"}
+LEDGER: Final = ROOT / "tests/browser/ledger.js"
+"""Tells how large the WebAssembly memory is, which never shrinks."""
 LOAD_MS: Final = 600_000
 PAUSE_S: Final = 0.02
 SETTLE_S: Final = 2.0
@@ -172,12 +174,15 @@ def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object
     backend = "swiftshader" if device == "webgpu" else "wasm"
     found = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-        tiny = Path(place) / "overlay/models/tiny"
+        overlay = Path(place) / "overlay"
+        (overlay / "js").mkdir(parents=True)
+        (overlay / "js/worker.js").write_text(LEDGER.read_text() + (ROOT / "js/worker.js").read_text())
+        tiny = overlay / "models/tiny"
         architecture = preset_architecture("tiny")
         export_model(tiny, architecture, RandomWeights(architecture, 7))
         profile = Path(place) / "profile"
         with (
-            Server(ROOT, overlays=(tiny.parents[1], PAGES), headers=ISOLATION) as site,
+            Server(ROOT, overlays=(overlay, PAGES), headers=ISOLATION) as site,
             Server(folder.parent, headers=CORS) as host,
         ):
             paths = [*CONFIG_FILES, *graphs, *data]
@@ -194,7 +199,8 @@ def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object
                         continue
                     if len(host.log) > before:
                         raise RuntimeError("expected a model that is kept, but its host was asked")
-                    found.append(figures | {"load_ms": answer["ms"]})
+                    wasm = page.workers[0].evaluate("() => ledger().wasm_bytes")
+                    found.append(figures | {"wasm_mb": wasm / 1e6, "load_ms": answer["ms"]})
                     say(str(found[-1]))
     peaks = {key: statistics.median(one[key] for one in found) for key in found[0]}
     return {
@@ -204,6 +210,7 @@ def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object
         "weights_mb": round(weights_mb, 1),
         "renderer_ratio": round(peaks["renderer_peak_mb"] / weights_mb, 3),
         "all_ratio": round(peaks["all_peak_mb"] / weights_mb, 3),
+        "wasm_ratio": round(peaks["wasm_mb"] / weights_mb, 3),
         "left_ratio": round(peaks["renderer_left_mb"] / weights_mb, 3),
         "rounds": [{key: round(value, 1) for key, value in one.items()} for one in found],
     }

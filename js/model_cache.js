@@ -1,6 +1,7 @@
 /** Hands a model's files to the inference library, which reads them from nowhere else. */
 
 import { ModelFiles } from "./model_files.js";
+import { release } from "./release.js";
 
 /** @import { FilesParts, MemoryOnly, ModelIdentity } from "./model_files.js" */
 /** @import { ModelSource } from "./protocol.js" */
@@ -74,6 +75,7 @@ export class ModelCache {
   /** Let go of the files once the library has read them. */
   clear() {
     this.#files = new Map();
+    FileBytes.release();
   }
 }
 
@@ -82,6 +84,8 @@ export class ModelCache {
  * it, `byteLength` and `subarray`.
  */
 class FileBytes extends Uint8Array {
+  /** What was read last, of any file: it has been copied by the time that more is asked for. @type {ArrayBuffer | null} */
+  static #last = null;
   #blob;
 
   /** @param {Blob} blob */
@@ -102,6 +106,13 @@ class FileBytes extends Uint8Array {
    * @returns {Uint8Array<ArrayBuffer>}
    */
   subarray(begin, end) {
-    return new Uint8Array(new Reader().readAsArrayBuffer(this.#blob.slice(begin, end)));
+    FileBytes.release();
+    FileBytes.#last = new Reader().readAsArrayBuffer(this.#blob.slice(begin, end));
+    return new Uint8Array(FileBytes.#last);
+  }
+
+  static release() {
+    release(FileBytes.#last);
+    FileBytes.#last = null;
   }
 }

@@ -4,6 +4,7 @@ import { ChunkSink } from "./chunk_sink.js";
 import { Download } from "./download.js";
 import { describe, failure } from "./failure.js";
 import { sha256 } from "./hashing.js";
+import { release } from "./release.js";
 
 /** @import { FileRow, FileStore } from "./file_store.js" */
 /** @import { FileFacts } from "./model_files.js" */
@@ -82,7 +83,10 @@ function chunkSize(row, index) {
 async function isIntact(chunk, size, wanted) {
   if (chunk === undefined || chunk.size !== size) return false;
   try {
-    return (await sha256(await chunk.arrayBuffer())) === wanted;
+    const bytes = await chunk.arrayBuffer();
+    const hash = await sha256(bytes);
+    release(bytes);
+    return hash === wanted;
   } catch (error) {
     console.info(`a stored chunk cannot be read: ${describe(error)}`);
     return false;
