@@ -105,6 +105,9 @@ soak: setup $(VENV)/.installed-test ## click hundreds of times and draw what mem
 	  $(PY) -m pytest -m "" tests/browser/test_soak.py -k demo -s || { $(PY) -m bench.soak .cache/soak.jsonl docs/soak.svg; exit 1; }
 	@$(PY) -m bench.soak .cache/soak.jsonl docs/soak.svg
 
+bench-memory: setup $(VENV)/.installed-test ## measure the peak memory of loading a kept model; prints one line of JSON (ARGS='--model cut')
+	@$(PY) -m bench.memory $(ARGS)
+
 bench-imagery: setup $(VENV)/.installed-test ## measure reading and computing of imagery; prints one line of JSON
 	@$(PY) -m bench.imagery
 
@@ -157,4 +160,4 @@ endif
 
 comma := ,
 
-.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo eval-refine bench bench-imagery bench-startup exact audit fuzz soak parity clean prerequisites
+.PHONY: help start dev setup vendor practice test check site detect screenshots train-demo eval-demo eval-refine bench bench-imagery bench-memory bench-startup exact audit fuzz soak parity clean prerequisites
