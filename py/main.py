@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +17,8 @@ from galamsey.browser.history import HistoryDialog, HistoryHandlers, offer_bytes
 from galamsey.browser.http import absolute, fetch_json, search
 from galamsey.browser.layers import LayersPanel
 from galamsey.browser.librarian import Librarian
+from galamsey.browser.loader import ModelLoader
 from galamsey.browser.map import MapError, MapView
-from galamsey.browser.model import ModelClient
 from galamsey.browser.offline import OfflineView
 from galamsey.browser.own import OwnHandlers, OwnView
 from galamsey.browser.own_files import read_bands
@@ -30,8 +28,6 @@ from galamsey.browser.regions import RegionsPanel
 from galamsey.browser.review import ReviewPanel
 from galamsey.browser.view import View
 from galamsey.browser.window import (
-    device_memory_bytes,
-    forget,
     fragment,
     is_online,
     on_connection_change,
@@ -51,21 +47,17 @@ from galamsey.errors import (
     GalamseyError,
     ImageFileError,
     LockdownError,
-    StorageError,
     UnreachableError,
 )
 from galamsey.findings import reopen
 from galamsey.geo import Point
 from galamsey.ledger import shown
 from galamsey.links import read_link, write_link
-from galamsey.models import DEMO, FULL, MODELS
 from galamsey.ownimage import OwnChip, OwnSource, stand_in_catalogue
 from galamsey.pipeline import ChipComposed, Request, Services, SitesFound, Step, analyse, analyse_own
 from galamsey.places import Place, find_places, read_places
-from galamsey.planner import Machine, Plan, after_failure, other_ways, plans
 from galamsey.privacy import BACKDROP
 from galamsey.prompts import SENSITIVITIES
-from galamsey.protocol import read_progress
 from galamsey.records import run_record
 from galamsey.refine import rings_lonlat
 from galamsey.regions import kept_scenes
@@ -77,14 +69,6 @@ from galamsey.state import (
     Event,
     LayersChanged,
     LedgerChanged,
-    ModelChosen,
-    ModelDropped,
-    ModelFailed,
-    ModelPlanned,
-    ModelReady,
-    ModelStage,
-    ModelStarting,
-    ModelTransferred,
     NoticeGiven,
     OwnChanged,
     RunCancelled,
@@ -96,42 +80,22 @@ from galamsey.state import (
     SiteSelected,
     StepReported,
     StorageChanged,
-    Transfer,
     initial_state,
     period_from_key,
     update,
     utc_now,
 )
-from galamsey.storage import StorageState, is_stored
 from galamsey.survey import SURVEY_DAYS, survey
-from galamsey.wording_engine import GPU_GIVEN_UP, gave_up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from galamsey.composites import Composite
     from galamsey.context import Layer
     from galamsey.dates import Day
-    from galamsey.drafts import Question
     from galamsey.ledger import Ledger
-    from galamsey.models import Model
-    from galamsey.protocol import Answered, Grown, Recovering
     from galamsey.scenes import Scene
     from galamsey.state import Settings
-
-MODEL_UNDER_WAY: Final = frozenset({ModelStage.DOWNLOADING, ModelStage.STARTING})
-SPEED_WINDOW_S: Final = 5.0
-"""A download's speed is that of its last seconds."""
-
-MODEL_KEY: Final = "model"
-"""Which model the last visit used."""
-LOADS_KEY: Final = "model-loads"
-"""How often loading a model began and did not end, because the page itself did."""
-MAX_LOADS: Final = 2
-LOADS_PROBLEM: Final = (
-    "Loading a model has ended this page twice, so it was not tried again. Load one when you want; the demo model "
-    "needs the least."
-)
+    from galamsey.storage import StorageState
 
 OTHER_KEY: Final = "other-catalogue"
 """Under which the person's own catalogue is kept in this browser."""
@@ -151,27 +115,6 @@ MAX_COVERED_PX: Final = 480
 """A sheet that is pulled up all the way leaves no map to centre a chip in."""
 
 
-class Speedometer:
-    """Speed of a transfer over its last seconds, all files together."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, tuple[int, int]] = {}
-        self._marks: deque[tuple[float, int]] = deque()
-
-    def add(self, file: str, loaded_bytes: int, total_bytes: int) -> Transfer:
-        """Take one file's progress and return the whole transfer's."""
-        self._files[file] = (loaded_bytes, total_bytes)
-        loaded = sum(count for count, _ in self._files.values())
-        total = sum(count for _, count in self._files.values())
-        now = time.monotonic()
-        self._marks.append((now, loaded))
-        while now - self._marks[0][0] > SPEED_WINDOW_S:
-            self._marks.popleft()
-        since, before = self._marks[0]
-        speed = (loaded - before) / (now - since) if now > since else 0.0
-        return Transfer(loaded_bytes=loaded, total_bytes=total, bytes_per_second=speed)
-
-
 class App:
     """The running page: one state, one dispatch, and the tasks that feed it."""
 
@@ -179,15 +122,12 @@ class App:
         self.state: AppState = initial_state()
         self._tasks: set[asyncio.Task[None]] = set()
         self._run_task: asyncio.Task[None] | None = None
-        self._load_task: asyncio.Task[None] | None = None
         self._survey_task: asyncio.Task[None] | None = None
-        self._model_settled = asyncio.Event()
-        self._gpu_given_up = False
         self._run_count = 0
         self._places: tuple[Place, ...] = ()
         self._map: MapView | None = None
-        self._client = ModelClient()
         self._librarian = Librarian(change=self._storage_changed, own=self.own)
+        self._loader = ModelLoader(self, self._librarian)
         self._regions = RegionsPanel(self)
         self._view = View(
             Handlers(
@@ -199,17 +139,17 @@ class App:
                 pick_day=self.pick_day,
                 survey_days=self.survey_days,
                 save=self.save,
-                choose_model=self.choose_model,
-                choose_way=self.choose_way,
-                cancel_model=self.cancel_model,
+                choose_model=self._loader.choose,
+                choose_way=self._loader.choose_way,
+                cancel_model=self._loader.cancel,
                 pause_job=self._librarian.pause,
-                resume_job=self.resume_job,
+                resume_job=self._loader.resume,
                 cancel_job=self._librarian.cancel,
                 set_source=self._librarian.set_source,
                 verify_stored=self._librarian.verify,
                 remove_stored=self._librarian.remove,
                 export_stored=self._librarian.export,
-                load_from_disk=self.load_from_disk,
+                load_from_disk=self._loader.load_from_disk,
                 change_settings=self.change_settings,
                 describe_catalogue=self.describe_catalogue,
                 set_theme=self.set_theme,
@@ -250,7 +190,7 @@ class App:
             search=self._find_scenes,
             read_header=read_header,
             read_window=read_window,
-            ask=self._ask,
+            ask=self._loader.ask,
             seconds=time.perf_counter,
             breathe=lambda: asyncio.sleep(0),
         )
@@ -296,13 +236,7 @@ class App:
     def _is_at_work(self) -> bool:
         run = self.state.run
         running = run is not None and not run.stage.ended
-        return (
-            running
-            or self._change.busy
-            or self._librarian.busy
-            or self._regions.busy
-            or self.state.model.stage in MODEL_UNDER_WAY
-        )
+        return running or self._change.busy or self._librarian.busy or self._regions.busy or self._loader.busy
 
     def own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, keep it, and let its unexpected end be seen."""
@@ -324,7 +258,7 @@ class App:
         on_connection_change(self._connection_changed)
         self._connection_changed()
         on_darkness_change(self.set_theme)
-        self._load_task = self.own(self._load_first())
+        self._loader.load_first()
         self.own(self._archivist.open())
         await self._open_map()
         self.own(self._layers.open())
@@ -333,7 +267,7 @@ class App:
         self._places = read_places(await fetch_json(absolute("data/places.json")))
         self._view.show_ready()
         self._open_link()
-        self.own(self._offline_view.keep(self._model_settled.wait))
+        self.own(self._offline_view.keep(self._loader.settled))
 
     async def _open_map(self) -> None:
         try:
@@ -588,54 +522,8 @@ class App:
         if self._map is not None:
             self._map.set_theme(self._map_theme())
 
-    def choose_model(self, key: str) -> None:
-        """Load another model."""
-        self._start_loading(next(known for known in MODELS if known.key == key))
-
-    def _start_loading(self, model: Model) -> None:
-        forget(LOADS_KEY)
-        if model.download_mb and not self._librarian.busy:
-            self.own(self._fetch_and_load(self._librarian.locate(model)))
-        elif not model.download_mb:
-            self._load_now(model)
-
-    def _load_now(self, model: Model, builds: Sequence[str] = (), way: Plan | None = None) -> None:
-        if self._load_task is not None:
-            self._load_task.cancel()
-        self._load_task = self.own(self._load_model(model, builds, way))
-
-    def choose_way(self, key: str) -> None:
-        """Load the present model in another of its ways."""
-        way = next(way for way in self.state.model.ways if way.key == key)
-        way = replace(way, reason=f"{way.reason}, as you chose")
-        forget(LOADS_KEY)
-        if self.state.model.model.download_mb:
-            if not self._librarian.busy:
-                self.own(self._fetch_and_load(self.state.model.model, way))
-        else:
-            self._load_now(self.state.model.model, (), way)
-
-    def resume_job(self) -> None:
-        """Go on with a transfer that was paused or failed."""
-        if self._librarian.paused is not None and not self._librarian.busy:
-            self.own(self._fetch_and_load(self._librarian.paused))
-
-    def load_from_disk(self, kind: str) -> None:
-        """Take the full model from a folder or an archive, and load it."""
-        self._librarian.load_from_disk(kind, FULL, self._start_loading_stored)
-
-    def _start_loading_stored(self, model: Model) -> None:
-        self.own(self._fetch_and_load(model))
-
     def _storage_changed(self, storage: StorageState) -> None:
         self.dispatch(StorageChanged(storage=storage))
-
-    def cancel_model(self) -> None:
-        """Stop loading."""
-        if self._load_task is not None and not self._load_task.done():
-            self._load_task.cancel()
-            self.dispatch(ModelDropped())
-            self._model_settled.set()
 
     # What happens over time
 
@@ -652,7 +540,7 @@ class App:
             else:
                 await analyse_own(request, read_bands, self._services, report)
         except EngineError as error:
-            self._note_loss(error)
+            self._loader.note_loss(error)
             problem = str(error)
             self.dispatch(RunFailed(run_id=run_id, kind=type(error).__name__, problem=problem, cause=error.name))
         except GalamseyError as error:
@@ -775,109 +663,6 @@ class App:
                 if site.ring
             ],
         )
-
-    def _note_loss(self, error: EngineError) -> None:
-        """Show that the engine gave its model up; every other failure leaves it able to load the model by itself."""
-        if error.name != "GaveUp":
-            return
-        plan = self.state.model.plan
-        on_gpu = plan is not None and plan.device == "webgpu"
-        self._gpu_given_up = self._gpu_given_up or on_gpu
-        self.dispatch(ModelFailed(problem=gave_up(str(error), on_gpu=on_gpu)))
-
-    async def _load_first(self) -> None:
-        """Load what the last visit used, unless loading it has ended the page twice."""
-        if int(remembered(LOADS_KEY) or 0) >= MAX_LOADS:
-            self.dispatch(ModelFailed(problem=LOADS_PROBLEM))
-            self._model_settled.set()
-            return
-        looking = self.own(self._look_for_models())
-        if remembered(MODEL_KEY) == FULL.key:
-            await looking
-            full = self._librarian.locate(FULL)
-            if self.state.storage.stored is not None and is_stored(self.state.storage.stored, full):
-                await self._load_model(full, await self._librarian.offered(full))
-                return
-        await self._load_model(DEMO)
-
-    async def _look_for_models(self) -> None:
-        if missed := await self._librarian.missed():
-            self.dispatch(NoticeGiven(text=missed))
-
-    async def _machine(self) -> Machine:
-        adapter = await self._client.probe()
-        return Machine(
-            webgpu=adapter.webgpu and not self._gpu_given_up,
-            shader_f16=adapter.shader_f16,
-            no_webgpu_reason=GPU_GIVEN_UP if self._gpu_given_up else adapter.reason,
-            max_buffer_bytes=adapter.max_buffer_bytes,
-            memory_bytes=device_memory_bytes(),
-        )
-
-    async def _fetch_and_load(self, model: Model, way: Plan | None = None) -> None:
-        """Have a model's files here while the present one goes on working, then load it, in the person's way if any."""
-        try:
-            builds = await self._librarian.offered(model)
-            best = way or plans(model, await self._machine(), builds)[0]
-            if await self._librarian.fetch(model, best.dtype):
-                self._load_now(model, builds, way)
-        except StorageError as error:
-            self.dispatch(NoticeGiven(text=f"{model.name} could not be fetched: {error}"))
-        except EngineError as error:
-            self.dispatch(NoticeGiven(text=f"{model.name} cannot be planned for: {error}"))
-
-    async def _load_model(self, model: Model, builds: Sequence[str] = (), way: Plan | None = None) -> None:
-        self._model_settled.clear()
-        remember(LOADS_KEY, str(int(remembered(LOADS_KEY) or 0) + 1))
-        self.dispatch(ModelChosen(model=model))
-        try:
-            problems = []
-            failed = []
-            cause = ""
-            machine = await self._machine()
-            for found in (way,) if way else plans(model, machine, builds):
-                plan = after_failure(found, cause)
-                self.dispatch(ModelPlanned(plan=plan, ways=other_ways(model, machine, builds, plan, failed)))
-                try:
-                    loaded = await self._client.load(model, plan, self._transfer_listener())
-                except EngineError as error:
-                    problems.append(f"{plan.device}: {error}")
-                    failed.append(plan.key)
-                    cause = error.name
-                    continue
-                self.dispatch(ModelReady(loaded=loaded))
-                remember(MODEL_KEY, model.key)
-                break
-            else:
-                self.dispatch(ModelFailed(problem="; ".join(problems)))
-        except EngineError as error:
-            self.dispatch(ModelFailed(problem=str(error)))
-        finally:
-            forget(LOADS_KEY)  # only the end of the whole page leaves it
-        self._model_settled.set()
-
-    def _transfer_listener(self) -> Callable[[Mapping[str, Any]], None]:
-        speedometer = Speedometer()
-
-        def listen(message: Mapping[str, Any]) -> None:
-            if message["type"] == "progress":
-                progress = read_progress(message)
-                transfer = speedometer.add(progress.file, progress.loaded_bytes, progress.total_bytes)
-                self.dispatch(ModelTransferred(transfer=transfer))
-            elif message.get("stage") == "create_sessions":
-                self.dispatch(ModelStarting())
-
-        return listen
-
-    async def _ask(
-        self, composites: Sequence[Composite], questions: Sequence[Question]
-    ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
-        await self._model_settled.wait()
-        if self.state.model.stage is not ModelStage.READY:
-            raise EngineError("NotLoaded", f"no model is loaded: {self.state.model.problem or 'choose one first'}")
-        async with aclosing(self._client.ask(composites, questions)) as heard:
-            async for one in heard:
-                yield one
 
 
 app = App()
