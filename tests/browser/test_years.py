@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from galamsey.backup import read_backup, write_backup
+from tests.browser.axe import violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ def test_the_years_of_a_mine_are_looked_at_compared_kept_and_saved(  # noqa: PLR
     page.locator("body").press("c")
     expect(page.locator("#series-line")).to_contain_text("9 dry seasons not looked at yet")
     expect(page.locator("#change-pair")).to_be_hidden()
+    assert violations(page) == []
 
     # One season by its button, then all the others in the background.
     season(page, 2016).click()
@@ -102,6 +104,9 @@ def test_the_years_of_a_mine_are_looked_at_compared_kept_and_saved(  # noqa: PLR
     page.locator("#changes button").first.click()
     expect(page.locator("#changes button").first).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#swipe-ground .box[data-selected='true']")).to_have_count(1)
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert violations(page) == []
 
     with page.expect_download() as download:
         page.locator("#change-save").click()
