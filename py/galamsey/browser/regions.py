@@ -350,7 +350,9 @@ class RegionsPanel:
         if short and self._free is not None:
             self._problem(no_room(wanted, self._free).rstrip("."))
         write("region-size", size_line(wanted, self._free) if wanted else "Choose a date or more.")
-        element("region-start").disabled = not wanted or short or self._transfer.moving is not None
+        measured = draft.chosen <= self._plans.keys()
+        busy = self._transfer.moving is not None
+        element("region-start").disabled = not (wanted and measured) or short or busy
 
     def _offer_row(self, offer: Offer, draft: Draft) -> Any:  # noqa: ANN401 - a DOM element
         row = clone("offer-row")
@@ -369,9 +371,9 @@ class RegionsPanel:
 
     def _start(self) -> None:
         draft = self._draft
-        if draft is None or self._transfer.moving is not None:
+        if draft is None or self._transfer.moving is not None or not draft.chosen <= self._plans.keys():
             return
-        chosen = [offer for offer in draft.offers if offer.when in draft.chosen and offer.when in self._plans]
+        chosen = [offer for offer in draft.offers if offer.when in draft.chosen]
         region = region_of(
             chosen,
             self._files,
