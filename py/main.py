@@ -260,11 +260,14 @@ class App:
         on_darkness_change(self.set_theme)
         self._loader.load_first()
         self.own(self._archivist.open())
-        await self._open_map()
+        # The map takes longest, on its own; what the page needs besides comes meanwhile.
+        places = fetch_json(absolute("data/places.json"))
+        _, region, read = await asyncio.gather(self._open_map(), self._fetch_practice(), places)
+        self._places = read_places(read)
+        if region is not None:
+            self._show_practice(region)
         self.own(self._layers.open())
-        await self._load_practice()
         await self._regions.load()
-        self._places = read_places(await fetch_json(absolute("data/places.json")))
         self._view.show_ready()
         self._open_link()
         self.own(self._offline_view.keep(self._loader.settled))
@@ -282,12 +285,14 @@ class App:
         except MapError as error:
             self.dispatch(NoticeGiven(text=f"There is no map: {error}. Search for a coordinate instead."))
 
-    async def _load_practice(self) -> None:
+    async def _fetch_practice(self) -> Any:  # noqa: ANN401 - any JSON
         try:
-            region = await fetch_json(absolute("practice/region.json"))
+            return await fetch_json(absolute("practice/region.json"))
         except CatalogueError as error:
             self.dispatch(NoticeGiven(text=f"The practice region is missing ({error}). Run “make start” again."))
-            return
+            return None
+
+    def _show_practice(self, region: Any) -> None:  # noqa: ANN401 - any JSON
         self._view.show_practice(region)
         if self._map is not None:
             self._map.show_practice(region)
