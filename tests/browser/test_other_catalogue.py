@@ -95,6 +95,7 @@ def test_bad_addresses_are_refused_with_what_was_expected_and_a_good_one_is_used
     expect(page.locator("#catalogues input[value='other']")).to_have_count(1)
 
 
+@pytest.mark.long
 def test_an_address_where_no_catalogue_answers_is_told_by_its_host_and_another_can_be_chosen(
     wasm_browser: Browser, open_page: Open, archive: Archive, region: dict
 ) -> None:

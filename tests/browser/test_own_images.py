@@ -331,6 +331,7 @@ def test_a_product_folder_is_opened_by_its_button_and_its_description_decides_on
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("canned")
 def test_a_description_that_cannot_be_read_is_told_and_the_name_of_the_product_serves(
     wasm_browser: Browser, open_page: Open, tmp_path: Path
@@ -352,6 +353,7 @@ def test_a_description_that_cannot_be_read_is_told_and_the_name_of_the_product_s
         open_again(page)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("canned")
 def test_a_product_folder_can_be_dropped_on_the_page(wasm_browser: Browser, open_page: Open, tmp_path: Path) -> None:
     values, transform = cut(300)

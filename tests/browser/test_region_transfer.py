@@ -101,7 +101,13 @@ def asked_again(site: Server, since: int, kept: set[tuple[str, int]]) -> list[tu
     ]
 
 
-@pytest.mark.parametrize("way", ["#region-cancel", "#kept-regions [data-action='delete']"], ids=["cancel", "delete"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("#region-cancel", id="cancel", marks=pytest.mark.long),
+        pytest.param("#kept-regions [data-action='delete']", id="delete"),
+    ],
+)
 def test_a_transfer_that_is_given_up_leaves_nothing_behind_even_what_arrives_late(
     wasm_browser: Browser, open_page: Open, region: dict, way: str
 ) -> None:
@@ -175,6 +181,7 @@ def test_a_reload_in_the_middle_goes_on_by_itself_and_fetches_nothing_twice(
     assert len(here(stored(page)["records"][0])) == len(stored(page)["pieces"])
 
 
+@pytest.mark.long
 def test_what_was_paused_stays_paused_after_a_reload(wasm_browser: Browser, open_page: Open, region: dict) -> None:
     page = open_page(wasm_browser, "")
     wait_ready(page)

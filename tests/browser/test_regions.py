@@ -208,6 +208,7 @@ def test_a_region_is_carried_as_one_file_and_a_damaged_file_changes_nothing(
     assert asked == []
 
 
+@pytest.mark.long
 def test_a_transfer_pauses_survives_a_reload_and_fetches_nothing_twice(
     wasm_browser: Browser, open_page: Open, site: Server, region: dict
 ) -> None:

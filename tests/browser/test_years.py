@@ -145,6 +145,7 @@ def test_a_season_that_cannot_be_asked_for_is_told_and_nothing_is_lost(wasm_brow
     expect(page.locator("#change-line")).to_contain_text("Suspected sites:")
 
 
+@pytest.mark.long
 def test_another_model_than_the_finding_s_is_not_asked_for_its_years(
     wasm_browser: Browser, open_page: Open, tmp_path: Path
 ) -> None:

@@ -222,7 +222,11 @@ NO_ADAPTER = "Object.defineProperty(navigator, 'gpu', { value: { requestAdapter:
 
 
 @pytest.mark.parametrize(
-    ("lack", "why"), [(NO_GPU, "this browser has no WebGPU"), (NO_ADAPTER, "it finds no graphics adapter")]
+    ("lack", "why"),
+    [
+        (NO_GPU, "this browser has no WebGPU"),
+        pytest.param(NO_ADAPTER, "it finds no graphics adapter", marks=pytest.mark.long),
+    ],
 )
 def test_row_5_without_webgpu_the_slow_way_is_named(
     wasm_browser: Browser, open_page: Open, overlay: Path, lack: str, why: str

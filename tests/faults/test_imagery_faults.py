@@ -168,9 +168,14 @@ def test_34_values_near_65000_in_a_part_are_masked_and_told(
         pytest.param(trouble(502), "answered 502, 4 times in a row", 4, marks=pytest.mark.long),
         (HTML, "answered a page of HTML where JSON was expected, 4 times in a row", 4),
         pytest.param(EMPTY, "answered nothing where JSON was expected, 4 times in a row", 4, marks=pytest.mark.long),
-        (trouble(503, "900"), "asks to come back in 900 s", 1),
+        pytest.param(trouble(503, "900"), "asks to come back in 900 s", 1, marks=pytest.mark.long),
         pytest.param(Answer(status=403, body=b"no"), "answered 403", 1, marks=pytest.mark.long),
-        (Answer(headers={"Content-Type": "application/json"}, body=b'{"message": "x"}'), "STAC ItemCollection", 1),
+        pytest.param(
+            Answer(headers={"Content-Type": "application/json"}, body=b'{"message": "x"}'),
+            "STAC ItemCollection",
+            1,
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["500", "502", "HTML", "nothing", "503 for long", "403", "other JSON"],
 )
@@ -194,6 +199,7 @@ def test_35_a_catalogue_in_trouble_is_asked_again_then_told_and_the_next_click_w
     assert_next_click_works(page, region)
 
 
+@pytest.mark.long
 def test_35_a_catalogue_that_recovers_is_used(
     wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
 ) -> None:
@@ -326,6 +332,7 @@ def test_a_range_that_is_not_the_one_asked_for_is_refused(
     assert_next_click_works(page, region)
 
 
+@pytest.mark.long
 def test_html_in_place_of_a_band_is_refused(
     wasm_browser: Browser, open_page: Open, site: Archive, region: dict
 ) -> None:
