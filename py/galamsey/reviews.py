@@ -211,16 +211,24 @@ def added_sites(reviews: Iterable[Review]) -> tuple[int, ...]:
 
 
 def finding_status(reviews: Iterable[Review], sites: Iterable[int]) -> Status:
-    """Say where a finding stands: one confirmed site confirms it, and only all of them rejected reject it."""
+    """Say where a finding stands: one confirmed site confirms it, and only all of them rejected reject it.
+
+    A site that was added confirms it once nothing of the model's is left unspoken of: whoever adds what was missed has
+    not reviewed what was found.
+    """
     kept = tuple(reviews)
-    missed = [site for site in added_sites(kept) if latest(kept, site)]  # nobody speaks of one that was taken back
-    statuses = [site_status(kept, site) for site in (*sites, *missed, WHOLE)]
-    told: Mapping[str, int] = {status: statuses.count(status) for status in statuses}
-    if "disputed" in told:
+    found = [site_status(kept, site) for site in sites]
+    # Nobody speaks of a site that was taken back.
+    added = [site_status(kept, site) for site in added_sites(kept) if latest(kept, site)]
+    whole = site_status(kept, WHOLE)
+    if "disputed" in (*found, *added, whole):
         return "disputed"
-    if "confirmed" in told:
+    if "confirmed" in (*found, whole):
         return "confirmed"
-    if statuses[-1] == "rejected" or (len(statuses) > 1 and all(status == "rejected" for status in statuses[:-1])):
+    if "confirmed" in added and (whole == "rejected" or "open" not in found):
+        return "confirmed"
+    every = [*found, *added]
+    if whole == "rejected" or (every and all(status == "rejected" for status in every)):
         return "rejected"
     return "open"
 

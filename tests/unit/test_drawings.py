@@ -25,7 +25,7 @@ from galamsey.drawings import (
 from galamsey.errors import FindingError
 from galamsey.findings import entry_of, kept_confirmed, kept_drawn, merge, read_finding, write_finding
 from galamsey.refine import refine
-from galamsey.reviews import Review, finding_status, read_review, site_status
+from galamsey.reviews import WHOLE, Review, finding_status, read_review, site_status
 from galamsey.sites import site_at
 from tests.unit.test_findings import FINDING, run_of
 
@@ -133,6 +133,15 @@ def test_a_missed_site_confirms_its_finding_and_one_taken_back_says_nothing():
     assert finding_status((ADDED,), ()) == "confirmed"
     assert finding_status((ADDED, gone), ()) == "open"
     assert finding_status((ADDED, gone, *rejected), (1, 2)) == "rejected"
+
+
+def test_who_adds_a_missed_site_has_not_reviewed_what_the_model_found():
+    rejected = tuple(drew("reject", site, None) for site in (1, 2))
+
+    assert finding_status((ADDED,), (1, 2)) == "open"
+    assert finding_status((ADDED, rejected[0]), (1, 2)) == "open"
+    assert finding_status((ADDED, *rejected), (1, 2)) == "confirmed"
+    assert finding_status((ADDED, drew("reject", WHOLE, None)), (1, 2)) == "confirmed"
 
 
 def test_a_site_that_its_finder_took_back_stands_while_another_confirms_it():
