@@ -140,6 +140,8 @@ def test_a_suggested_click_shows_sites_area_and_provenance(wasm_browser: Browser
     assert record["box_area_ha"] == pytest.approx(2 * 0.25 * 0.125 * 163.84, abs=0.01)
     names = {name for name, _ in record["provenance"]}
     assert {"Scene", "Acquired", "Offset rule", "Model", "Sensitivity", "Time, bands"} <= names
+    # Only the inspector scrolls: what lies far down in it must not make the page itself longer.
+    assert page.evaluate("document.body.scrollHeight <= innerHeight")
 
 
 @pytest.mark.usefixtures("canned")
