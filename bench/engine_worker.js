@@ -5,7 +5,6 @@ import { serveCalls } from "./serve_calls.js";
 import { answerAll } from "../js/decoding.js";
 import { Model, configure } from "../js/model.js";
 import { Recollection } from "../js/drafts.js";
-import { Paces } from "../js/pace.js";
 import { loadRuntime } from "../js/runtime.js";
 import { probeAdapter } from "../js/adapter.js";
 
@@ -68,9 +67,9 @@ const NO_DRAFTS = {
  * Answers about one chip, or about several at once; `forced` holds each chip's tokens. What was said before helps to draft:
  * runs that are to be compared `forget` it.
  */
-async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts, forget = false }) {
-  if (forget) model.recollection = new Recollection();
-  if (forget === "also the pace") model.paces = new Paces(0.2);
+async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts, sharing, forget = false }) {
+  if (forget) model.experience.recollection = new Recollection();
+  if (forget === "also the pace") model.experience = model.newExperience();
   const before = meter.read();
   const started = performance.now();
   const request = { images: pictures.map(() => ({ width: 128, height: 128, channels: 3 })), chips, prompts };
@@ -84,8 +83,9 @@ async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts, for
     imageTokenId: model.imageTokenId,
     eosTokenIds: model.eosTokenIds,
     speech: model.speech,
-    recollection: model.recollection,
-    paces: drafts ? model.paces : NO_DRAFTS,
+    ...model.experience,
+    ...(drafts ? {} : { paces: NO_DRAFTS }),
+    ...(sharing === undefined ? {} : { prefill: { shares: () => sharing, observe: () => {} } }),
     onStage: () => {},
     onText: (prompt, text) => {
       if (prompt === 0 && firstBoxAt === null && text.includes(firstBox)) firstBoxAt = performance.now() - started;

@@ -1,6 +1,6 @@
 /**
- * Greedy decoding of several prompts about the same images: the images once, what the prompts share once, and several
- * tokens per step. Chips whose images are equally large are answered together, each in a row of its own, where the decoder
+ * Greedy decoding of several prompts about the same images: the images once, what the prompts share once where that pays,
+ * and several tokens per step. Chips whose images are equally large are answered together, each in a row of its own, where the decoder
  * takes rows; elsewhere one after the other.
  *
  * Each step feeds the tokens that the decoder does not hold yet and a draft of what may follow, and takes the model's own
@@ -21,6 +21,7 @@ import { nextTurn } from "./turns.js";
 /** @import { Proposal, Recollection, Speech } from "./drafts.js" */
 /** @import { Network, OrtTensor, States } from "./network.js" */
 /** @import { Paces } from "./pace.js" */
+/** @import { Prefill } from "./prefill.js" */
 /** @import { AnswerTimings, Question, StageName, Stopped, Token } from "./protocol.js" */
 
 /** @typedef {{ ids: number[], question: Question }} Prompt the whole conversation up to the answer */
@@ -35,6 +36,7 @@ import { nextTurn } from "./turns.js";
  * @property {Speech} speech
  * @property {Recollection} recollection
  * @property {Pick<Paces, "of">} paces
+ * @property {Pick<Prefill, "shares" | "observe">} prefill
  * @property {(stage: StageName, prompt?: number) => void} onStage
  * @property {(prompt: number, text: string, nTokens: number, chip: number) => void} onText called after each step
  * @property {(prompt: number, answer: Answer, chip: number) => void} onAnswer
@@ -42,6 +44,10 @@ import { nextTurn } from "./turns.js";
  * @property {() => Promise<void>} [pause] gives the event loop a turn
  * @property {(choice: Choice, prompt: number, position: number, chip: number) => Choice} [steer] what to take for a
  *   choice; for replays
+ */
+/**
+ * @typedef {(embeddings: OrtTensor, fed: number[][], chips: number[]) => void} See
+ *   puts what was seen of each row's chip in the place of its image tokens
  */
 /**
  * @typedef {object} Row one chip's answer to one prompt
@@ -94,20 +100,30 @@ export async function answerAll(options) {
  * @returns {Promise<number>} milliseconds until what the prompts share was taken in
  */
 async function answerGroup(options, checkpoint, group, features) {
-  const { network, prompts, recollection, onStage } = options;
+  const { network, prompts, recollection, prefill, onStage } = options;
   await checkpoint();
   const clock = stopwatch();
   onStage("prefill");
-  const shared = sharedLength(prompts.map(({ ids }) => ids));
-  const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
-  const embeddings = await network.embed(rows);
-  for (const [row, chip] of group.entries()) {
-    placeFeatures(embeddings, row, /** @type {OrtTensor} */ (features[chip]), rows[row] ?? [], options.imageTokenId);
-  }
-  const prefix = (await network.step(network.emptyStates(group.length), embeddings, shared, 1)).states;
+  const common = sharedLength(prompts.map(({ ids }) => ids));
+  const shared = prefill.shares(common, prompts.length) ? common : 0;
+  /** @type {See} */
+  const see = (embeddings, fed, chips) => {
+    for (const [row, chip] of chips.entries()) {
+      placeFeatures(embeddings, row, /** @type {OrtTensor} */ (features[chip]), fed[row] ?? [], options.imageTokenId);
+    }
+  };
+  /** @type {States | null} */
+  let prefix = null;
   try {
-    embeddings.dispose();
-    const took = clock();
+    if (shared > 0) {
+      const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
+      const embeddings = await network.embed(rows);
+      see(embeddings, rows, group);
+      prefix = (await network.step(network.emptyStates(group.length), embeddings, shared, 1)).states;
+      embeddings.dispose();
+    }
+    const took = shared > 0 ? clock() : 0;
+    if (shared > 0) prefill.observe(shared, took);
     /** @type {Map<number, number[][]>} by chip: what it said to the prompts before */
     const before = new Map(group.map((chip) => [chip, []]));
     for (const [index, { ids, question }] of prompts.entries()) {
@@ -116,7 +132,7 @@ async function answerGroup(options, checkpoint, group, features) {
         const texts = [...said, ...remembered];
         return { chip, drafter: new Drafter(question.draft ?? {}, options.speech, recollection, texts) };
       });
-      await answerOne(options, checkpoint, open, { index, prefix, shared, rest: ids.slice(shared) }, (answer, chip) => {
+      await answerOne(options, checkpoint, open, { index, prefix, shared, rest: ids.slice(shared), see }, (answer, chip) => {
         const said = answer.tokens.map(({ id }) => id);
         before.get(chip)?.push(said);
         recollection.keep(question.prompt, said);
@@ -133,11 +149,16 @@ async function answerGroup(options, checkpoint, group, features) {
  * @param {DecodingOptions} options
  * @param {() => Promise<void>} checkpoint
  * @param {{ chip: number, drafter: Drafter }[]} chips in the order of the states' rows
- * @param {{ index: number, prefix: States, shared: number, rest: number[] }} start
+ * @param {object} start
+ * @param {number} start.index of the prompt
+ * @param {States | null} start.prefix of its tokens that were taken in before
+ * @param {number} start.shared how many those are
+ * @param {number[]} start.rest of its tokens
+ * @param {See} start.see
  * @param {(answer: Answer, chip: number) => void} onEnd called as soon as a chip's answer is whole
  */
-async function answerOne(options, checkpoint, chips, { index, prefix, shared, rest }, onEnd) {
-  const { network, paces, onStage, onText } = options;
+async function answerOne(options, checkpoint, chips, { index, prefix, shared, rest, see }, onEnd) {
+  const { network, paces, prefill, onStage, onText } = options;
   const { question } = /** @type {Prompt} */ (options.prompts[index]);
   const clock = stopwatch();
   /** @type {number[]} */
@@ -147,7 +168,7 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
     return { chip, writer: new AnswerWriter(question, options), drafter, waiting: rest, ended: false };
   });
   /** @type {States} */
-  let states = prefix;
+  let states = prefix ?? network.emptyStates(rows.length);
   let held = shared;
   const replace = (/** @type {States} */ next) => {
     if (states !== prefix) dispose(states);
@@ -165,6 +186,7 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
       );
       const fed = rows.map((row) => fill([...row.waiting, ...(proposals.get(row)?.ids ?? [])], length, options));
       const embeddings = await network.embed(fed);
+      if (held === 0) see(embeddings, fed, rows.map(({ chip }) => chip));
       const kept = 1 + length - Math.min(length, ...open.map(({ waiting }) => waiting.length));
       const result = await network.step(states, embeddings, held + length, kept);
       embeddings.dispose();
@@ -191,7 +213,10 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
       }
       steps.push(clock());
       pace.observe(length, /** @type {number} */ (steps.at(-1)));
-      if (steps.length === 1) onStage("decode", index);
+      if (steps.length === 1) {
+        prefill.observe(length, /** @type {number} */ (steps[0]));
+        onStage("decode", index);
+      }
       for (const row of rows) {
         if (!heard.has(row)) continue;
         onText(index, row.writer.text, row.writer.tokens.length, row.chip);

@@ -4,6 +4,7 @@ import { Recollection } from "./drafts.js";
 import { failure } from "./failure.js";
 import { Network } from "./network.js";
 import { Paces } from "./pace.js";
+import { Prefill } from "./prefill.js";
 import { createSessions } from "./sessions.js";
 
 /** @import { FileProgress, ModelCache } from "./model_cache.js" */
@@ -42,19 +43,25 @@ export function configure({ env }, cache) {
 }
 
 /** @typedef {Record<string, any>} Processed the library's tensors by name */
+/** @typedef {{ recollection: Recollection, paces: Paces, prefill: Prefill }} Experience what earlier answers taught */
 
 /** What one more token costs in a step, in parts of its fixed cost, before it was measured. */
 const FIRST_COST_RATIO = { webgpu: 0.02, wasm: 0.2 };
+
+/** Conversations whose tokens are kept: a page asks few questions, again and again. */
+const KEPT_CONVERSATIONS = 8;
 
 export class Model {
   #library;
   #processor;
   #release;
+  #device;
   network;
   imageTokenId;
   eosTokenIds;
-  paces;
-  recollection = new Recollection();
+  experience;
+  /** @type {Map<string, number[][]>} tokens of conversations, by their questions and the sizes of their pictures */
+  #conversations = new Map();
 
   /**
    * @param {Runtime} runtime
@@ -70,7 +77,17 @@ export class Model {
     this.network = new Network(sessions, Tensor, sessions.takesRows);
     this.imageTokenId = imageTokenId;
     this.eosTokenIds = eosTokenIds;
-    this.paces = new Paces(FIRST_COST_RATIO[device]);
+    this.#device = device;
+    this.experience = this.newExperience();
+  }
+
+  /** @returns {Experience} of a model that was never asked */
+  newExperience() {
+    return {
+      recollection: new Recollection(),
+      paces: new Paces(FIRST_COST_RATIO[this.#device]),
+      prefill: new Prefill(),
+    };
   }
 
   /**
@@ -120,23 +137,44 @@ export class Model {
       return new RawImage(/** @type {Uint8Array} */ (pixels[index]), width, height, channels);
     });
     const each = pictures.length / chips;
-    const turns = prompts.map(({ prompt }) => this.#turn(each, prompt));
+    const sizes = images.slice(0, each).map(({ width, height }) => [width, height]);
+    const key = JSON.stringify([sizes, prompts.map(({ prompt }) => prompt)]);
+    const known = this.#conversations.get(key);
+    const turns = known === undefined ? prompts.map(({ prompt }) => this.#turn(each, prompt)) : [];
     const processed = [];
     for (let chip = 0; chip < chips; chip += 1) {
       const own = pictures.slice(chip * each, (chip + 1) * each);
       // The template already wrote the special tokens.
-      processed.push(/** @type {Processed} */ (await this.#processor(own, turns[0], { add_special_tokens: false })));
+      processed.push(/** @type {Processed} */ (await this.#processor(own, chip === 0 ? turns[0] : undefined, { add_special_tokens: false })));
     }
-    const first = Array.from(/** @type {Processed} */ (processed[0]).input_ids.data, Number);
+    const conversations = known ?? this.#read(/** @type {Processed} */ (processed[0]), turns);
+    this.#keep(key, conversations);
     return {
       images: processed.map(({ input_ids: _, attention_mask: __, ...seen }) => {
         return Object.fromEntries(Object.entries(seen).map(([name, tensor]) => [name, tensor.ort_tensor]));
       }),
-      prompts: prompts.map((question, index) => ({
-        question,
-        ids: index === 0 ? first : this.#withImagesOf(first, turns, index),
-      })),
+      prompts: prompts.map((question, index) => ({ question, ids: /** @type {number[]} */ (conversations[index]) })),
     };
+  }
+
+  /**
+   * @param {Processed} first what the processor made of the pictures and the first turn
+   * @param {string[]} turns
+   */
+  #read(first, turns) {
+    const ids = Array.from(first.input_ids.data, Number);
+    return turns.map((_, index) => (index === 0 ? ids : this.#withImagesOf(ids, turns, index)));
+  }
+
+  /**
+   * @param {string} key
+   * @param {number[][]} conversations
+   */
+  #keep(key, conversations) {
+    this.#conversations.delete(key);
+    this.#conversations.set(key, conversations);
+    const [oldest] = this.#conversations.keys();
+    if (this.#conversations.size > KEPT_CONVERSATIONS) this.#conversations.delete(/** @type {string} */ (oldest));
   }
 
   /**

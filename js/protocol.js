@@ -23,7 +23,7 @@
 /** @typedef {{ prompt: string, max_new_tokens: number, stop?: "list", draft?: Draft }} Question */
 /**
  * @typedef {{ type: "generate", id: string, timeout_ms: number, images: { width: number, height: number, channels: 3 }[],
- *   chips?: number, prompts: Question[] }} Generate
+ *   chips?: number, prompts: Question[], rehearsal?: true }} Generate
  */
 /** @typedef {{ type: "cancel", id: string }} Cancel */
 /** @typedef {Probe | Load | Generate} Job a request that gets a terminal answer */
@@ -34,8 +34,7 @@
  *   from_cache: boolean }} Progress
  */
 /**
- * @typedef {"download" | "create_sessions" | "warm_up" | "preprocess" | "vision" | "prefill" | "decode" |
- *   "recover"} StageName
+ * @typedef {"download" | "create_sessions" | "preprocess" | "vision" | "prefill" | "decode" | "recover"} StageName
  */
 /** @typedef {{ type: "stage", id: string, stage: StageName, prompt?: number, reason?: string }} Stage */
 /** @typedef {{ type: "text", id: string, prompt: number, chip?: number, text: string, n_tokens: number }} Text */

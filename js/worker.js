@@ -142,8 +142,8 @@ async function generate(request, images, signal) {
     imageTokenId: model.imageTokenId,
     eosTokenIds: model.eosTokenIds,
     speech: model.speech,
-    recollection: model.recollection,
-    paces: model.paces,
+    // What a rehearsal says is about nothing, and its steps are slower than later ones.
+    ...(request.rehearsal ? model.newExperience() : model.experience),
     onStage: (stage, prompt) => say({ type: "stage", id, stage, ...(prompt === undefined ? {} : { prompt }) }),
     onText: (prompt, text, nTokens, chip) => {
       if (due()) say({ type: "text", id, prompt, ...which(chip), text, n_tokens: nTokens });

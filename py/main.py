@@ -279,11 +279,15 @@ class App:
                 theme=self._map_theme(),
                 on_click=self.analyse_at,
                 on_move=self._view.show_view,
-                on_pointer=self._view.show_cursor,
+                on_pointer=self._pointed,
                 on_site=self.select_site,
             )
         except MapError as error:
             self.dispatch(NoticeGiven(text=f"There is no map: {error}. Search for a coordinate instead."))
+
+    def _pointed(self, lon: float, lat: float) -> None:
+        self._view.show_cursor(lon, lat)
+        self._loader.expect_question()
 
     async def _fetch_practice(self) -> Any:  # noqa: ANN401 - any JSON
         try:
@@ -324,6 +328,7 @@ class App:
 
     def suggest(self, text: str) -> None:
         """Offer places for what has been typed so far."""
+        self._loader.expect_question()
         found = find_places(self._places, text)
         self._view.show_suggestions([(place.name, place.detail, *place.point) for place in found])
 
@@ -415,6 +420,7 @@ class App:
                 self._bring_into_view(request.point)
         self._archivist.show(open_id="")
         self.dispatch(RunStarted(run_id=run_id, request=request, started=utc_now()))
+        self._loader.expect_question()  # its imagery is read first
         self._run_task = self.own(self._run(run_id, request))
 
     def _bring_into_view(self, point: Point) -> None:

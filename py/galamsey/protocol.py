@@ -157,6 +157,13 @@ def generate_request(request_id: str, composites: Sequence[Composite], questions
     }
 
 
+def rehearsal_request(
+    request_id: str, composites: Sequence[Composite], questions: Sequence[Question]
+) -> dict[str, Any]:
+    """Ask for the sake of asking: the model learns nothing from what it answers."""
+    return generate_request(request_id, composites, questions) | {"rehearsal": True}
+
+
 def batch_request(
     request_id: str, chips: Sequence[Sequence[Composite]], questions: Sequence[Question]
 ) -> dict[str, Any]:

@@ -36,6 +36,7 @@
   let due = null;
   self.postMessage = (message, ...rest) => {
     post(message, ...rest);
+    if (message?.id?.startsWith("rehearsal")) return; // the person's questions are meant
     if (message?.stage === "preprocess") due = isDue();
     if (message?.stage === "decode") void due?.then((yes) => yes && BLOWS[PLAN.how]());
   };

@@ -6,6 +6,7 @@ import { answerAll, placeFeatures } from "../../js/decoding.js";
 import { Recollection } from "../../js/drafts.js";
 import { Network } from "../../js/network.js";
 import { Paces } from "../../js/pace.js";
+import { Prefill } from "../../js/prefill.js";
 import { nextTurn } from "../../js/turns.js";
 
 const VOCABULARY = 12;
@@ -97,6 +98,9 @@ const script = (tokens, promptLength) => (sequence) => tokens[sequence.length - 
 /** One token a step. */
 const NO_DRAFTS = { of: () => ({ stepLength: (rows) => Math.min(...rows.map(({ waiting }) => waiting)), observe: () => {} }) };
 
+/** Each prompt whole. */
+const APART = { shares: () => false, observe: () => {} };
+
 const PROMPT = [1, IMAGE, IMAGE, 3];
 const speech = {
   encode: (text) => Array.from(text, Number),
@@ -116,6 +120,7 @@ async function answer(sessions, options = {}) {
     speech,
     recollection: new Recollection(),
     paces: new Paces(0.02),
+    prefill: new Prefill(),
     onStage: () => {},
     onText: () => {},
     onAnswer: (index, given, chip) => {
@@ -169,6 +174,7 @@ test("whatever is drafted, the tokens are those of one step each", async () => {
       prompts: [PROMPT, [1, IMAGE, IMAGE, 2, 5]],
       question: { max_new_tokens: 40, draft },
       paces: new Paces([0, 0.02, 0.3][round % 3]),
+      prefill: round % 5 < 2 ? APART : new Prefill(),
     });
     assert.deepEqual(answers.map(idsOf), plain, `round ${round}`);
     steps += sessions.seen.steps.length;
@@ -207,6 +213,7 @@ test("chips that are answered together get the tokens of one after the other, wh
       prompts,
       question: { max_new_tokens: 40, draft },
       paces: new Paces([0, 0.02, 0.3][random(3)]),
+      prefill: round % 5 < 2 ? APART : new Prefill(),
     });
     assert.deepEqual(byChip.map((answers) => answers.map(idsOf)), plain, `round ${round}`);
     assert.equal(FakeTensor.alive.size, 0);
@@ -224,7 +231,7 @@ test("a row that has ended is left out where its states can be cut off", async (
     const { byChip } = await answer(sessions, { chips: 3, paces: NO_DRAFTS });
     assert.deepEqual(byChip.map(([{ tokens }]) => tokens.length), lengths);
     assert.deepEqual(byChip.map(([{ ms }]) => 1 + ms.steps.length), lengths);
-    return sessions.seen.steps.slice(1).map((step) => step.rows);
+    return sessions.seen.steps.map((step) => step.rows);
   };
   assert.deepEqual(await rows("cpu"), [3, 3, 2, 2, 1, 1, 1, 1, 1]);
   assert.deepEqual(await rows("gpu-buffer"), Array(9).fill(3));
@@ -249,7 +256,7 @@ test("each chip hears of its own text, and the stop of a batch takes effect befo
   const options = { chips: 2, paces: NO_DRAFTS, onText, signal: stop.signal };
   await assert.rejects(answer(sessions, options), { name: "AbortError" });
   assert.deepEqual(heard, [[0, "2"], [1, "3"], [0, "22"], [1, "33"], [0, "222"], [1, "333"]]);
-  assert.equal(sessions.seen.steps.length, 4);
+  assert.equal(sessions.seen.steps.length, 3);
   assert.equal(FakeTensor.alive.size, 0);
 });
 
@@ -267,6 +274,18 @@ test("what prompts share is fed once, with the images", async () => {
   const sessions = fakeSessions(script([EOS], 5));
   await answer(sessions, { prompts: [[1, IMAGE, IMAGE, 3, 4], [1, IMAGE, IMAGE, 3, 5]] });
   assert.deepEqual(sessions.seen.steps, [{ held: 0, fed: 4 }, { held: 4, fed: 1 }, { held: 4, fed: 1 }]);
+});
+
+test("each prompt is fed whole, with the images again, where sharing does not pay", async () => {
+  const sessions = fakeSessions(script([EOS], 5));
+  await answer(sessions, { prompts: [[1, IMAGE, IMAGE, 3, 4], [1, IMAGE, IMAGE, 3, 5]], prefill: APART });
+  assert.deepEqual(sessions.seen.steps, [{ held: 0, fed: 5 }, { held: 0, fed: 5 }]);
+});
+
+test("a single prompt has nothing to share", async () => {
+  const sessions = fakeSessions(script([EOS], 4));
+  await answer(sessions);
+  assert.deepEqual(sessions.seen.steps, [{ held: 0, fed: 4 }]);
 });
 
 test("what the first answer said is drafted for the second, and remembered for the next chip", async () => {
@@ -344,7 +363,7 @@ test("a stop takes effect before the next step", async () => {
   const sessions = fakeSessions(script([2, 3, 5, 6, 8, 2, 4], 4));
   const onText = (_, __, count) => count >= 2 && stop.abort();
   await assert.rejects(answer(sessions, { signal: stop.signal, onText }), { name: "AbortError" });
-  assert.equal(sessions.seen.steps.length, 3);
+  assert.equal(sessions.seen.steps.length, 2);
 });
 
 test("messages that arrive during a step are handled before the next one", async () => {

@@ -13,7 +13,7 @@ ORDER = (
     "errors", "strict", "archives", "transport", "geo", "coordinates", "places", "scenes", "search", "chips", "mosaic",
     "composites", "indices", "dates", "median", "imagery", "choice", "survey", "areas", "regions", "imagefile",
     "resample", "product", "wizard", "cautions", "prose", "picturefile", "safe", "ownimage", "prompts", "drafts",
-    "models", "planner", "detections", "sites", "doubt", "refine", "context", "protocol", "storage", "pipeline",
+    "rehearsal", "models", "planner", "detections", "sites", "doubt", "refine", "context", "protocol", "storage", "pipeline",
     "reviews", "drawings", "ledger", "state", "links", "privacy", "ownwords", "wording_engine", "wording",
     "wording_storage", "wording_privacy", "wording_regions", "records", "offline", "findings", "backup",
     "wording_findings", "evidence", "geopackage", "sheet", "stac", "report", "bundle", "series", "change",

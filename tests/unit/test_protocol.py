@@ -28,7 +28,9 @@ from galamsey.protocol import (
     read_heard,
     read_progress,
     read_terminal,
+    rehearsal_request,
 )
+from galamsey.rehearsal import questions, stand_ins
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "protocol" / "messages.schema.json").read_text(encoding="utf-8"))
@@ -57,6 +59,7 @@ REQUESTS = {
     "load full": load_request("l2", FULL, WASM, page_url=PAGE),
     "generate": generate_request("g1", [PICTURE, PICTURE], (detection(GROUNDING_AS_TRAINED), description())),
     "generate for chips": batch_request("g2", [[PICTURE, PICTURE]] * 3, (detection(GROUNDING_AS_TRAINED),)),
+    "rehearsal": rehearsal_request("r1", stand_ins(), questions()),
     "cancel": cancel_request("g1"),
 }
 

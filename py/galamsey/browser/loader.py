@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from galamsey.browser.model import ModelClient
+from galamsey.browser.rehearsal import Rehearsal
 from galamsey.browser.window import device_memory_bytes, forget, remember, remembered
 from galamsey.errors import EngineError, StorageError
 from galamsey.models import DEMO, FULL, MODELS
@@ -75,6 +76,7 @@ class ModelLoader:
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
         self._gpu_given_up = False
+        self._rehearsal = Rehearsal(self._client.rehearse, host.own, self.note_loss)
 
     @property
     def busy(self) -> bool:
@@ -90,12 +92,17 @@ class ModelLoader:
     ) -> AsyncGenerator[Grown | Answered | Recovering, None]:
         """Ask the model once it is loaded; raises EngineError where there is none."""
         await self.settled()
+        self._rehearsal.give_way()
         model = self._host.state.model
         if model.stage is not ModelStage.READY:
             raise EngineError("NotLoaded", f"no model is loaded: {model.problem or 'choose one first'}")
         async with aclosing(self._client.ask(composites, questions)) as heard:
             async for one in heard:
                 yield one
+
+    def expect_question(self) -> None:
+        """Prepare the model for its first question, if that was not done."""
+        self._rehearsal.expect()
 
     # What the person does
 
@@ -177,6 +184,7 @@ class ModelLoader:
         self._task = self._host.own(self._load(model, builds, way))
 
     async def _machine(self) -> Machine:
+        self._rehearsal.give_way()
         adapter = await self._client.probe()
         return Machine(
             webgpu=adapter.webgpu and not self._gpu_given_up,
@@ -219,6 +227,7 @@ class ModelLoader:
                     continue
                 self._host.dispatch(ModelReady(loaded=loaded))
                 remember(MODEL_KEY, model.key)
+                self._rehearsal.loaded()
                 break
             else:
                 self._host.dispatch(ModelFailed(problem="; ".join(problems)))

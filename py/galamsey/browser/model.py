@@ -27,7 +27,9 @@ from galamsey.protocol import (
     probe_request,
     read_heard,
     read_terminal,
+    rehearsal_request,
 )
+from galamsey.rehearsal import questions, stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -110,6 +112,11 @@ class ModelClient:
         """Yield the greedy answers to questions about one chip, as they grow."""
         async for one in self._hear(generate_request(self._next_id("generate"), composites, questions), composites):
             yield one
+
+    async def rehearse(self) -> None:
+        """Have the model answer about nothing, and learn nothing from it."""
+        composites = stand_ins()
+        await self._ask(rehearsal_request(self._next_id("rehearsal"), composites, questions()), composites)
 
     async def ask_together(
         self, chips: Sequence[Sequence[Composite]], questions: Sequence[Question]
