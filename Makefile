@@ -99,7 +99,7 @@ fuzz: setup $(VENV)/.installed-test ## damaged and hostile input, many times mor
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(PY) -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_imports.py -q --timeout 3600
 	@FUZZ_CASES=$(or $(CASES),30000) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) node --test tests/js/fuzz.test.mjs
 
-soak: setup $(VENV)/.installed-test ## click hundreds of times and draw what memory did (CLICKS=500 BROWSER=webgpu)
+soak: setup $(VENV)/.installed-test ## click hundreds of times and draw what memory did (CLICKS=500 BROWSER=gpu, webgpu for software)
 	@rm -f .cache/soak.jsonl && mkdir -p .cache
 	@SOAK_CLICKS=$(or $(CLICKS),500) SOAK_BROWSER=$(or $(BROWSER),wasm) SOAK_LEDGER=.cache/soak.jsonl \
 	  $(PY) -m pytest -m "" tests/browser/test_soak.py -k demo -s || { $(PY) -m bench.soak .cache/soak.jsonl docs/soak.svg; exit 1; }

@@ -9,6 +9,8 @@ import { loadRuntime } from "../js/runtime.js";
 import { probeAdapter } from "../js/adapter.js";
 
 let model = null;
+/** The sessions that were made, by what they take. */
+let sessions = [];
 
 /** Weights that lie beside graphs. */
 let weights = [];
@@ -34,6 +36,12 @@ async function load({ request, build, choice }) {
   const started = performance.now();
   const runtime = await loadRuntime(build);
   configure(runtime.library, files);
+  const { InferenceSession } = runtime.ort;
+  const create = InferenceSession.create.bind(InferenceSession);
+  InferenceSession.create = async (...given) => {
+    sessions.push(await create(...given));
+    return sessions.at(-1);
+  };
   const signal = new AbortController().signal;
   model = await Model.load(request, {
     runtime,
@@ -111,4 +119,48 @@ async function run({ pictures, chips = 1, prompts, forced, firstBox, drafts, sha
   };
 }
 
-serveCalls({ load, encode, pieces, run });
+const middle = (values) => values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
+
+/**
+ * What a step of so many tokens after `held` others is made of: the look-up of embeddings, the step up to its answer, and a
+ * step when others follow without waiting for its answer, which is the longer of the processor's and the graphics
+ * processor's share.
+ */
+async function dissect({ lengths, held, rounds }) {
+  const { network } = model;
+  const decoder = sessions.findLast(({ inputNames }) => inputNames.includes("attention_mask"));
+  const states = decoder.outputNames.filter((name) => name.startsWith("present"));
+  const release = (tensors) => Object.values(tensors).forEach((tensor) => tensor.dispose());
+  const beginning = await network.embed([Array(held).fill(20)]);
+  const { states: before } = await network.step(network.emptyStates(1), beginning, held, 1);
+  const found = [];
+  for (const length of lengths) {
+    const ids = [Array.from({ length }, (_, place) => 20 + place)];
+    const times = { embed: [], step: [] };
+    let counted = null;
+    for (let round = -2; round < rounds; round += 1) {
+      const started = performance.now();
+      const embeddings = await network.embed(ids);
+      const embedded = performance.now();
+      const counts = meter.read();
+      release((await network.step(before, embeddings, held + length, length)).states);
+      counted = meter.since(counts);
+      if (round >= 0) {
+        times.embed.push(embedded - started);
+        times.step.push(performance.now() - embedded);
+      }
+    }
+    const embeddings = await network.embed(ids);
+    const feeds = network.feeds(before, embeddings, held + length, length);
+    const started = performance.now();
+    for (let round = 1; round < rounds; round += 1) release(await decoder.run(feeds, states));
+    release((await network.step(before, embeddings, held + length, length)).states);
+    const issued = (performance.now() - started) / rounds;
+    const { dispatches, submits } = counted;
+    found.push({ length, embed_ms: middle(times.embed), step_ms: middle(times.step), issued_ms: issued, dispatches, submits });
+  }
+  release(before);
+  return found;
+}
+
+serveCalls({ load, encode, pieces, run, dissect });

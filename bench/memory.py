@@ -1,6 +1,7 @@
 """Peak memory while a kept model is loaded, against the bytes of its weights.
 
-python -m bench.memory [--model demo|cut|full] [--dtype fp32|fp16] [--device wasm|webgpu] [--rounds 3] [--out FILE]
+python -m bench.memory [--model demo|cut|full] [--dtype fp32|fp16] [--device wasm|webgpu] [--software]
+                       [--rounds 3] [--out FILE]
 
 A first visit stores the model in IndexedDB, on disk. Each round then starts a fresh browser, loads the smallest model
 there is, so that the runtime itself no longer counts, and loads the kept model. The kernel tells the highest resident
@@ -165,13 +166,13 @@ def model_folder(name: str, dtype: str) -> Path:
     return folder
 
 
-def measure(name: str, dtype: str, device: str, rounds: int) -> dict[str, object]:
+def measure(name: str, dtype: str, device: str, rounds: int, *, software: bool = False) -> dict[str, object]:
     """Return each round's figures and the medians' ratios to the weights."""
     folder = model_folder(name, dtype)
     graphs = [f"onnx/{session}{SUFFIX[dtype]}.onnx" for session in SESSIONS]
     data = [f"{graph}_data" for graph in graphs if (folder / f"{graph}_data").exists()]
     weights_mb = sum((folder / path).stat().st_size for path in (*graphs, *data)) / 1e6
-    backend = "swiftshader" if device == "webgpu" else "wasm"
+    backend = "wasm" if device == "wasm" else "swiftshader" if software else "auto"
     found = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         overlay = Path(place) / "overlay"
@@ -222,10 +223,12 @@ def main(arguments_given: Sequence[str]) -> int:
     parser.add_argument("--model", choices=("demo", "cut", "full"), default="demo")
     parser.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--device", choices=("wasm", "webgpu"), default="wasm")
+    parser.add_argument("--software", action="store_true", help="WebGPU computed in software")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write the result there too")
     options = parser.parse_args(arguments_given)
-    result = json.dumps(measure(options.model, options.dtype, options.device, options.rounds))
+    way = (options.model, options.dtype, options.device, options.rounds)
+    result = json.dumps(measure(*way, software=options.software))
     print(result)
     if options.out:
         options.out.write_text(result + "\n", encoding="utf-8")

@@ -111,21 +111,28 @@ async function runTogether(config, chips, pass, passes) {
 }
 
 /** The first answers of a fresh engine, with and without a run over blank pictures before, in turn. */
-async function runWarmUp(config, chips, pass) {
+async function runWarmUp(config, chips, pass, passes) {
   const runs = [];
   const until = performance.now() + 1000 * pass.seconds;
-  const job = { prompts: pass.prompts, forced: null, firstBox: config.first_box, drafts: true, forget: "also the pace" };
+  const work = pass.replay
+    ? recorded(passes, pass.replay, pass.chips)
+    : Array.from({ length: pass.chips }, (_, index) => ({ chip: pass.first_chip + index, texts: null }));
+  const job = { prompts: pass.prompts, firstBox: config.first_box, drafts: true, forget: "also the pace" };
   const blank = [0, 1].map(() => new Uint8Array(PICTURE_BYTES).fill(127));
   for (let round = 0; round < pass.rounds; round += 1) {
     for (const warmed of round % 2 ? [true, false] : [false, true]) {
       if (performance.now() > until) break;
       const engine = new Remote("./engine_worker.js");
       const loaded = await engine.call("load", pass.engine);
-      const run = { chip: pass.first_chip + (round % pass.chips), warmed, load_ms: loaded.ms, warm_up_ms: 0 };
-      if (warmed) run.warm_up_ms = (await engine.call("run", { ...job, pictures: blank })).ms;
+      const { chip, texts } = work[round % work.length];
+      const run = { chip, warmed, load_ms: loaded.ms, warm_up_ms: 0 };
+      const forced = texts === null ? null : [await engine.call("encode", texts)];
+      // The twin's own answers would be endless: a rehearsal of it finds nothing.
+      const nothing = texts === null ? null : [await engine.call("encode", ["[]", "No mining is visible in this chip."])];
+      if (warmed) run.warm_up_ms = (await engine.call("run", { ...job, forced: nothing, pictures: blank })).ms;
       const pictures = picturesOf(chips, run.chip);
       for (const which of ["first", "second"]) {
-        const { ms, answers, stages } = await engine.call("run", { ...job, pictures });
+        const { ms, answers, stages } = await engine.call("run", { ...job, forced, pictures });
         run[which] = { ms, stages, boxes_ms: answers[0].end, texts: answers.map(({ text }) => text) };
       }
       engine.end();
@@ -164,6 +171,15 @@ async function runEngines(config, chips, pass) {
   return { name: pass.name, engines: loaded, runs };
 }
 
+/** What steps of different lengths cost. */
+async function runSteps(config, chips, pass) {
+  const engine = new Remote("./engine_worker.js");
+  const loaded = await engine.call("load", pass.engine);
+  const steps = await engine.call("dissect", pass.steps);
+  engine.end();
+  return { name: pass.name, loaded, steps };
+}
+
 async function runPass(config, chips, pass, passes) {
   const engine = new Remote("./engine_worker.js");
   const reference = pass.reference ? new Remote("./reference_worker.js") : null;
@@ -181,7 +197,8 @@ async function runPass(config, chips, pass, passes) {
       if (performance.now() > until) break;
       const pictures = picturesOf(chips, chip);
       const forced = texts === null ? null : [await engine.call("encode", texts)];
-      const job = { pictures, prompts: pass.prompts, forced, firstBox: config.first_box, drafts: pass.drafts };
+      const { prompts, drafts, sharing } = pass;
+      const job = { pictures, prompts, forced, firstBox: config.first_box, drafts, sharing };
       const order = reference === null ? [engine] : runs.length % 2 ? [engine, reference] : [reference, engine];
       const run = { chip, round, forced };
       for (const remote of order) {
@@ -202,6 +219,14 @@ async function runPass(config, chips, pass, passes) {
   engine.end();
   reference?.end();
   return { name: pass.name, loaded, runs, memory };
+}
+
+/** @returns the function that runs a pass */
+function wayOf(pass) {
+  if (pass.steps) return runSteps;
+  if (pass.together) return runTogether;
+  if (pass.warm_up_first) return runWarmUp;
+  return pass.engines ? runEngines : runPass;
 }
 
 /** Bytes of this page and its workers, where the browser tells; null where it does not. */
@@ -228,8 +253,7 @@ async function main() {
     for (const pass of config.passes) {
       log(`${pass.name}: begins`);
       try {
-        const way = pass.together ? runTogether : pass.warm_up_first ? runWarmUp : pass.engines ? runEngines : runPass;
-        passes[pass.name] = await way(config, chips, pass, passes);
+        passes[pass.name] = await wayOf(pass)(config, chips, pass, passes);
         await send("pass", passes[pass.name]);
       } catch (error) {
         await send("failure", { name: pass.name, message: String(error?.stack ?? error) });

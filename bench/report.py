@@ -222,6 +222,9 @@ def summary(raw: dict[str, Any], folders: Mapping[str, Path]) -> dict[str, Any]:
         if "engines" in one:
             figures.append(_engines(one))
             continue
+        if "steps" in one:
+            figures.append(one)
+            continue
         if "warm_up" in one:
             figures.append(_warm_up(one))
             continue
@@ -278,6 +281,10 @@ def table(result: dict[str, Any]) -> str:
         if "engines" in one:
             times = (_cell(value) for value in (*one["ms"].values(), one["ratio"]))
             rows.append((one["name"], f"{', '.join(one['ms'])}, ratio", *times, "", "", "", ""))
+        for step in one.get("steps", ()):
+            name = f"{step['length']} tokens: look-up, step, issued"
+            times = (_cell(float(step[key])) for key in ("embed_ms", "step_ms", "issued_ms"))
+            rows.append((one["name"], name, *times, "", "", _cell(step["dispatches"]), ""))
         for way in ("cold", "warmed"):
             if way in one:
                 times = (_cell(one[way][key]) for key in ("warm_up_ms", "first_ms", "second_ms"))

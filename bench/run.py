@@ -39,13 +39,14 @@ from tools.policy import ISOLATION
 from tools.serve import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CACHE: Final = ROOT / ".cache" / "bench"
 RESULTS: Final = ROOT / "bench" / "results"
 DEMO: Final = ROOT / "models" / "demo"
 FIRST_SEED: Final = 42_000_000
+STEP_LENGTHS: Final = (1, 4, 8, 9, 12, 16, 24, 32, 48, 128, 250)
 FIRST_BOX: Final = "]}"
 """Ends the first entry of an answer's list."""
 BANDWIDTH_BYTES: Final = {"webgpu": 1 << 30, "wasm": 1 << 24}
@@ -99,6 +100,29 @@ def _pass(*, name: str, url: str, options: argparse.Namespace, dtype: str, **cha
     }
 
 
+def _twin_passes(options: argparse.Namespace, twin: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the twin is to run: replays, one lever off at a time, first answers, single steps."""
+    wanted = [twin(name="twin", rounds=options.rounds)]
+    if options.variants:
+        few = partial(twin, chips=min(3, options.replays), reference=None)
+        wanted += [
+            few(name="twin, one token per step", drafts=False),
+            few(name="twin, logits brought back", engine={"choice": False}),
+            few(name="twin, asyncify build", engine={"build": "asyncify"}),
+            few(name="twin, prompts' beginning once", sharing=True),
+            few(name="twin, prompts whole", sharing=False),
+        ]
+    if options.warm_up:
+        wanted.append(twin(name="twin, warm-up", rounds=options.warm_up, warm_up_first=True))
+    if options.steps:
+        steps = {"lengths": STEP_LENGTHS, "held": 250, "rounds": 12}
+        wanted += [
+            twin(name="twin, steps", steps=steps),
+            twin(name="twin, steps with logits left", steps=steps, engine={"choice": False}),
+        ]
+    return wanted
+
+
 def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
     """Return what the page is to run: true answers of the demo model, the twin's replays, comparisons of tokens."""
     demo = partial(_pass, url=f"{site}/models/demo/", options=options)
@@ -115,14 +139,7 @@ def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
             replay=wanted[0]["name"],
             chips=options.replays,
         )
-        wanted.append(twin(name="twin", rounds=options.rounds))
-        if options.variants:
-            few = partial(twin, chips=min(3, options.replays), reference=None)
-            wanted += [
-                few(name="twin, one token per step", drafts=False),
-                few(name="twin, logits brought back", engine={"choice": False}),
-                few(name="twin, asyncify build", engine={"build": "asyncify"}),
-            ]
+        wanted += _twin_passes(options, twin)
     for count in map(int, filter(None, options.together.split(","))):
         ways = [demo(name=f"together-{count}", dtype="fp32", together=count, rounds=options.rounds)]
         if options.twin:
@@ -134,10 +151,11 @@ def passes(options: argparse.Namespace, site: str) -> list[dict[str, Any]]:
         one = demo(name="builds", dtype="fp32", rounds=options.rounds)
         builds = {build: one["engine"] | {"build": build} for build in ("jspi", "asyncify")}
         wanted.append(one | {"engines": builds})
-    if options.warm_up:
+    if options.warm_up and not options.twin:
         wanted.append(demo(name="warm-up", dtype="fp32", rounds=options.warm_up, warm_up_first=True))
     if options.compare:
-        more = partial(demo, chips=options.compare, first_chip=options.chips)
+        changes = {} if options.sharing is None else {"sharing": options.sharing == "always"}
+        more = partial(demo, chips=options.compare, first_chip=options.chips, **changes)
         wanted += [more(name=f"tokens-{dtype}", dtype=dtype) for dtype in options.dtypes.split(",")]
     return wanted
 
@@ -266,6 +284,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--together", default="", help="also measure so many chips at once: 2, 4 or both with a comma")
     parser.add_argument("--builds", action="store_true", help="also compare the two builds of the runtime")
     parser.add_argument("--warm-up", type=int, default=0, help="fresh engines, each with and without a warm-up")
+    parser.add_argument("--steps", action="store_true", help="also dissect steps of the twin by their length")
+    parser.add_argument("--sharing", choices=("always", "never"), help="of prompts' beginnings; default: as it pays")
     parser.add_argument("--compare", type=int, default=0, help="more chips whose tokens are compared, at the end")
     parser.add_argument("--seconds", type=float, default=600, help="most for each pass; default: %(default)s")
     parser.add_argument("--patience", type=float, default=1800, help="seconds until it gives up; default: %(default)s")

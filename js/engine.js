@@ -249,8 +249,11 @@ export class Engine {
       this.#dropWorker();
       return;
     }
-    const { id, type } = task.request;
-    const mayPass = type === "generate" && PASSING.has(name) && this.#loaded !== null;
+    const { request } = task;
+    const { id } = request;
+    // A rehearsal is not worth a second attempt, and says nothing about how questions fare.
+    const isQuestion = request.type === "generate" && !request.rehearsal;
+    const mayPass = isQuestion && PASSING.has(name) && this.#loaded !== null;
     if (mayPass) this.#failures += 1;
     if (wasCancelled) {
       this.#finish({ type: "cancelled", id }, true);

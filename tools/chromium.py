@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,9 +56,10 @@ def find_executable() -> str | None:
 
 
 def arguments(backend: Backend) -> list[str]:
-    """Return the command line for one way of computing."""
+    """Return the command line for one way of computing, and what ``$CHROMIUM_FLAGS`` adds for this machine."""
+    own = shlex.split(os.environ.get("CHROMIUM_FLAGS", ""))
     as_root = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
-    return [*QUIET, *as_root, *GRAPHICS[backend]]
+    return [*QUIET, *as_root, *GRAPHICS[backend], *own]
 
 
 def launch(playwright: Playwright, backend: Backend = "auto", more: Sequence[str] = ()) -> Browser:

@@ -23,7 +23,7 @@ PATCH: Final = slice(40, 72)
 
 
 def stand_ins() -> tuple[Composite, Composite]:
-    """Return two pictures of a bare square in a forest, each of shape (128, 128, 3): a model may find something there."""
+    """Return two pictures, (128, 128, 3), of a bare square in a forest: a model may see something in it."""
     pixels: NDArray[np.uint8] = np.empty((CHIP_PIXELS, CHIP_PIXELS, 3), np.uint8)
     pixels[:] = FOREST
     pixels[PATCH, PATCH] = SOIL

@@ -52,6 +52,14 @@ def webgpu_browser(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.fixture(scope="module")
+def gpu_browser(playwright: Playwright) -> Iterator[Browser]:
+    """A browser that computes on this machine's graphics processor; only tests that are told so use it."""
+    browser = launch(playwright, "auto")
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
 def overlay(tmp_path: Path) -> Path:
     """A folder that the server searches first: what a test puts there replaces the site's own file."""

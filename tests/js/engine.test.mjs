@@ -284,6 +284,21 @@ test("an answer in between starts the count of failures anew", () => {
   }
 });
 
+test("a failed rehearsal is not tried again and does not count, and the next question gets the model", () => {
+  loadModel();
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    engine.send({ ...generate(`r${attempt}`), rehearsal: true }, pixels());
+    if (attempt > 0) reload(workers[attempt]);
+    fails(workers[attempt], `r${attempt}`);
+    assert.equal(onlyEnd(`r${attempt}`).name, "EngineError");
+  }
+  assert.equal(workers.length, 4);
+  engine.send(generate("a"), pixels());
+  reload(workers[4]);
+  workers[4].says(generated("a"));
+  assert.equal(onlyEnd("a").type, "generated");
+});
+
 test("a model that died between two requests is loaded again before the next one", () => {
   loadModel();
   deaths[0]("ended");

@@ -1,7 +1,7 @@
 """Rehearse: let a fresh model answer about nothing while nobody waits, and give way at once to whoever asks.
 
-The first answer of a fresh model is slower than later ones: code is compiled, shaders are built, memory grows. A rehearsal
-takes that upon itself when a question is likely, and imagery has to be read first in any case.
+The first answer of a fresh model is slower than later ones: code is compiled, shaders are built, memory grows. A
+rehearsal takes that upon itself when a question is likely, and imagery has to be read first in any case.
 """
 
 from __future__ import annotations
