@@ -131,8 +131,10 @@ async function dissect({ lengths, held, rounds }) {
   const decoder = sessions.findLast(({ inputNames }) => inputNames.includes("attention_mask"));
   const states = decoder.outputNames.filter((name) => name.startsWith("present"));
   const release = (tensors) => Object.values(tensors).forEach((tensor) => tensor.dispose());
+  const drop = (step) => [step.states, step.wide].forEach(release);
   const beginning = await network.embed([Array(held).fill(20)]);
-  const { states: before } = await network.step(network.emptyStates(1), beginning, held, 1);
+  const { states: before, wide } = await network.step(network.emptyStates(1), beginning, held, 1);
+  release(wide);
   const found = [];
   for (const length of lengths) {
     const ids = [Array.from({ length }, (_, place) => 20 + place)];
@@ -143,7 +145,7 @@ async function dissect({ lengths, held, rounds }) {
       const embeddings = await network.embed(ids);
       const embedded = performance.now();
       const counts = meter.read();
-      release((await network.step(before, embeddings, held + length, length)).states);
+      drop(await network.step(before, embeddings, held + length, length));
       counted = meter.since(counts);
       if (round >= 0) {
         times.embed.push(embedded - started);
@@ -154,7 +156,7 @@ async function dissect({ lengths, held, rounds }) {
     const feeds = network.feeds(before, embeddings, held + length, length);
     const started = performance.now();
     for (let round = 1; round < rounds; round += 1) release(await decoder.run(feeds, states));
-    release((await network.step(before, embeddings, held + length, length)).states);
+    drop(await network.step(before, embeddings, held + length, length));
     const issued = (performance.now() - started) / rounds;
     const { dispatches, submits } = counted;
     found.push({ length, embed_ms: middle(times.embed), step_ms: middle(times.step), issued_ms: issued, dispatches, submits });

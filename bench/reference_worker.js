@@ -67,7 +67,7 @@ async function run({ pictures, prompts, forced }) {
       },
       end: () => {},
     };
-    const replay = forced?.[index];
+    const replay = forced?.[0]?.[index];
     const logits_processor = new T.LogitsProcessorList();
     if (replay) logits_processor.push(new Forced(replay, length));
     const limits = replay ? { min_new_tokens: 0, max_new_tokens: replay.length } : { max_new_tokens: most };

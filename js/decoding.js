@@ -8,8 +8,9 @@
  * per token, whatever the drafts say, and those of each chip alone. The library's own `generate` never gives the event loop
  * a turn on WebAssembly; this loop pauses for messages between any two runs of a session.
  *
- * The decoder holds equally much of every row, since its short convolutions would read padding. A step's states are kept
- * only if all that it fed belongs to the answers; else each row keeps what it has learnt, and is fed it again.
+ * The decoder holds equally much of every row, since its short convolutions would read padding. A step's states are cut
+ * back to what belongs to every answer. Where they cannot be cut, they are kept only if all that was fed belongs to the
+ * answers; else each row keeps what it has learnt, and is fed it again.
  */
 
 import { AnswerWriter } from "./answer_writer.js";
@@ -119,7 +120,9 @@ async function answerGroup(options, checkpoint, group, features) {
       const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
       const embeddings = await network.embed(rows);
       see(embeddings, rows, group);
-      prefix = (await network.step(network.emptyStates(group.length), embeddings, shared, 1)).states;
+      const { states, wide } = await network.step(network.emptyStates(group.length), embeddings, shared, 1);
+      dispose(wide);
+      prefix = states;
       embeddings.dispose();
     }
     const took = shared > 0 ? clock() : 0;
@@ -183,6 +186,7 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
       const pace = paces.of(rows.length);
       const length = pace.stepLength(
         open.map((row) => ({ waiting: row.waiting.length, likelihoods: proposals.get(row)?.likelihoods ?? [] })),
+        network.cuts,
       );
       const fed = rows.map((row) => fill([...row.waiting, ...(proposals.get(row)?.ids ?? [])], length, options));
       const embeddings = await network.embed(fed);
@@ -191,26 +195,36 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
       const result = await network.step(states, embeddings, held + length, kept);
       embeddings.dispose();
       const heard = new Set();
-      let whole = true;
+      // Of what was fed, as much as belongs to every answer.
+      let good = length;
+      let advanced = 0;
       try {
         for (const [place, row] of rows.entries()) {
           if (row.ended || length < row.waiting.length) continue;
+          const certain = row.waiting.length;
           const drafted = /** @type {number[]} */ (fed[place]).slice(row.waiting.length);
           const choices = /** @type {Choice[]} */ (result.choices[place]).slice(kept - 1 - drafted.length);
           const accepted = take(options, index, row, choices, drafted);
           const proposal = /** @type {Proposal} */ (proposals.get(row));
           row.drafter.learn({ ...proposal, ids: proposal.ids.slice(0, drafted.length) }, accepted);
           heard.add(row);
-          whole &&= row.ended || accepted === drafted.length;
+          if (!row.ended) good = Math.min(good, certain + accepted);
+        }
+        if (rows.every(({ ended }) => ended)) {
+          // Nothing follows.
+        } else if (good === length) {
+          replace(result.states);
+          advanced = good;
+        } else if (network.cuts) {
+          replace(await network.cut(result, good, held + good));
+          advanced = good;
         }
       } finally {
-        if (!whole || rows.every(({ ended }) => ended)) dispose(result.states);
-        else replace(result.states);
+        dispose(result.wide);
+        if (states !== result.states) dispose(result.states);
       }
-      if (whole) {
-        held += length;
-        for (const row of rows) row.waiting = row.waiting.slice(length);
-      }
+      held += advanced;
+      for (const row of rows) row.waiting = row.waiting.slice(advanced);
       steps.push(clock());
       pace.observe(length, /** @type {number} */ (steps.at(-1)));
       if (steps.length === 1) {

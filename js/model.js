@@ -74,7 +74,7 @@ export class Model {
     this.#processor = processor;
     this.#release = sessions.release;
     const Tensor = /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor));
-    this.network = new Network(sessions, Tensor, sessions.takesRows);
+    this.network = new Network(sessions, Tensor, sessions.takesRows, sessions.cutting);
     this.imageTokenId = imageTokenId;
     this.eosTokenIds = eosTokenIds;
     this.#device = device;

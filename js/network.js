@@ -4,6 +4,7 @@ import { checkedChoice, choose } from "./choice.js";
 import { CHOICE, KEPT_FROM, KEPT_NATIVELY } from "./onnx_edit.js";
 
 /** @import { Choice } from "./choice.js" */
+/** @import { Cutter } from "./cutter.js" */
 
 /**
  * @typedef {object} OrtTensor the runtime's own tensor
@@ -22,11 +23,14 @@ import { CHOICE, KEPT_FROM, KEPT_NATIVELY } from "./onnx_edit.js";
  * @property {(feeds: Record<string, OrtTensor>, fetches?: readonly string[]) => Promise<Record<string, OrtTensor>>} run
  */
 /** @typedef {{ vision_encoder: Session, embed_tokens: Session, decoder_model_merged: Session }} Sessions */
+/** @typedef {{ cutter: Pick<Cutter, "cut">, wide: Record<string, string> }} Cutting wide: decoder's outputs, by the state's input */
+/** @typedef {{ choices: Choice[][], states: States, wide: States }} Step choices by row; wide: for `cut` */
 /** @typedef {Record<string, OrtTensor>} States what the decoder remembers of a sequence, by the names of its inputs */
 
 export class Network {
   #sessions;
   #Tensor;
+  #cutting;
   /** @type {Record<string, string>} the decoder's input for each output that it takes back */
   #pastNames;
 
@@ -34,9 +38,11 @@ export class Network {
    * @param {Sessions} sessions
    * @param {TensorType} Tensor
    * @param {boolean} [takesRows] whether the decoder goes on with several sequences at once
+   * @param {Cutting | null} [cutting] null where a step's states can only be kept whole
    */
-  constructor(sessions, Tensor, takesRows = false) {
+  constructor(sessions, Tensor, takesRows = false, cutting = null) {
     this.takesRows = takesRows;
+    this.#cutting = cutting;
     this.#sessions = sessions;
     this.#Tensor = Tensor;
     const names = sessions.decoder_model_merged.outputNames.filter((name) => name.startsWith("present"));
@@ -89,24 +95,45 @@ export class Network {
    * @param {OrtTensor} embeddings (rows, new positions, hidden size)
    * @param {number} length of the sequences, the new positions included
    * @param {number} kept how many of the last positions to choose a token for
-   * @returns {Promise<{ choices: Choice[][], states: States }>} choices by row
+   * @returns {Promise<Step>}
    */
   async step(states, embeddings, length, kept) {
     const decoder = this.#sessions.decoder_model_merged;
     const [rows = 1, positions = 1] = embeddings.dims;
     const feeds = this.feeds(states, embeddings, length, kept);
-    const outputs = await decoder.run(feeds, [...Object.keys(this.#pastNames), this.choosesItself ? CHOICE : "logits"]);
+    const wideNames = Object.entries(this.#cutting?.wide ?? {});
+    const said = this.choosesItself ? CHOICE : "logits";
+    const outputs = await decoder.run(feeds, [...Object.keys(this.#pastNames), ...wideNames.map(([, name]) => name), said]);
     /** @type {States} */
     const next = {};
     for (const [name, past] of Object.entries(this.#pastNames)) next[past] = /** @type {OrtTensor} */ (outputs[name]);
+    /** @type {States} */
+    const wide = Object.fromEntries(wideNames.map(([past, name]) => [past, /** @type {OrtTensor} */ (outputs[name])]));
     try {
-      return { choices: choicesOf(outputs, rows, positions, kept), states: next };
+      return { choices: choicesOf(outputs, rows, positions, kept), states: next, wide };
     } catch (error) {
       dispose(next);
+      dispose(wide);
       throw error;
     } finally {
-      outputs[this.choosesItself ? CHOICE : "logits"]?.dispose();
+      outputs[said]?.dispose();
     }
+  }
+
+  /** @returns {boolean} whether states can be cut back */
+  get cuts() {
+    return this.#cutting !== null;
+  }
+
+  /**
+   * @param {Step} step
+   * @param {number} fed how many of the positions that it was fed are kept
+   * @param {number} length of the sequences with these
+   * @returns {Promise<States>} the states after these positions; the step's own stay as they are
+   */
+  async cut({ states, wide }, fed, length) {
+    if (this.#cutting === null) throw new Error("expected a decoder whose states can be cut");
+    return this.#cutting.cutter.cut(states, wide, fed, length);
   }
 
   /**
@@ -226,6 +253,6 @@ function halfFloats(length) {
  *
  * @param {string} name `present_conv.0` or `present.2.key`
  */
-function pastName(name) {
+export function pastName(name) {
   return name.startsWith("present_") ? name.replace("present_", "past_") : name.replace("present", "past_key_values");
 }

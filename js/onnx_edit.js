@@ -7,19 +7,36 @@
  * as they are.
  */
 
-/** @typedef {{ number: number, wire: number, start: number, value: number, end: number }} Field start of its tag, its value and the next field */
+import {
+  FLOAT,
+  FLOAT16,
+  GRAPH,
+  INT64,
+  LENGTH_DELIMITED,
+  NODE,
+  constant,
+  fields,
+  inside,
+  joined,
+  message,
+  nodeField,
+  string,
+  tagged,
+  text,
+  valueInfo,
+  varint,
+} from "./onnx_wire.js";
+
+/** @import { Field } from "./onnx_wire.js" */
 /** @typedef {{ name: string, type: number, last: number }} Output `last` is the size of its last axis; 0 where it is not given */
-/** @typedef {{ inputs: string[], outputs: string[], start: number, end: number, tag: number, opset: number, node: Producer | null, logits: Output | null, operators: Set<string> }} Decoder */
+/** @typedef {{ inputs: string[], outputs: string[], start: number, end: number, tag: number, opset: number, node: Producer | null, logits: Output | null, operators: Set<string>, wide: Wide[] }} Decoder */
+/** @typedef {{ present: string, source: string, output: string, type: number }} Wide a state before it is cut off: under which name it is put out */
+/** @typedef {{ type: string, inputs: string[], outputs: string[] }} Node */
 /** @typedef {{ start: number, end: number, inputs: Field[], input: string }} Producer the node whose first input is what logits are made of */
 
 const MODEL = { graph: 7, opset: 8 };
-const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 };
-const NODE = { input: 1, output: 2, type: 4 };
-const LENGTH_DELIMITED = 2;
-const FLOAT = 1;
-const FLOAT16 = 10;
-const INT64 = 7;
 
+const PRESENT_CONVOLUTION = "present_conv.";
 /** Names that no exporter gives. */
 const PREFIX = "galamsey/";
 /** (rows, positions, 4): the chosen id, its logit, the next one's, the sum of exponentials less the highest. */
@@ -41,6 +58,7 @@ export function readDecoder(bytes) {
   const parts = fields(bytes, graph.value, graph.end);
   const named = (/** @type {number} */ number) => parts.filter((part) => part.number === number);
   const outputs = named(GRAPH.output).map((part) => readOutput(bytes, part));
+  const nodes = named(GRAPH.node).map((part) => readNode(bytes, part));
   const versions = model.filter(({ number }) => number === MODEL.opset).map((part) => readOpset(bytes, part));
   return {
     inputs: named(GRAPH.input).map((part) => readOutput(bytes, part).name),
@@ -51,7 +69,8 @@ export function readDecoder(bytes) {
     opset: Math.max(0, ...versions),
     logits: outputs.find(({ name }) => name === "logits") ?? null,
     node: producerOfLogits(bytes, named(GRAPH.node)),
-    operators: new Set(named(GRAPH.node).map((part) => operatorOf(bytes, part))),
+    operators: new Set(nodes.map(({ type }) => type)),
+    wide: wideStates(outputs, nodes),
   };
 }
 
@@ -59,15 +78,19 @@ export function readDecoder(bytes) {
  * @param {Uint8Array} bytes
  * @param {Decoder} decoder of the same file
  * @param {{ choice: boolean }} wanted without a choice, only the last positions' logits are computed
- * @returns {Uint8Array<ArrayBuffer> | null} the file with a `choice` output and a `kept_from` input, as far as its graph has
- *   the shape that is needed; null where it has not
+ * @returns {Uint8Array<ArrayBuffer> | null} the file with a `choice` output, a `kept_from` input and the wide states as
+ *   outputs, as far as its graph has the shape that is needed; null where it has not
  */
-export function editDecoder(bytes, { inputs, logits, node, opset, start, end, tag }, { choice }) {
+export function editDecoder(bytes, { inputs, logits, node, opset, start, end, tag, wide }, { choice }) {
   if (logits === null || opset < 13) return null;
   const [rows, columns] = halves(logits.last);
   // A search in two steps of about equal width is quick; of one long step it is not.
   const chooses = choice && rows >= 8 && [FLOAT, FLOAT16].includes(logits.type);
   const added = chooses ? choiceFields(logits, rows, columns, opset) : [];
+  for (const { source, output, type } of wide) {
+    if (output !== source) added.push(nodeField("Cast", [source], output, { to: type }));
+    added.push(message(GRAPH.output, valueInfo(output, type, null)));
+  }
   let body = [bytes.subarray(start, end)];
   if (node !== null && !inputs.includes(KEPT_NATIVELY)) {
     const first = /** @type {Field} */ (node.inputs[0]);
@@ -179,11 +202,61 @@ function producerOfLogits(bytes, nodes) {
 
 /**
  * @param {Uint8Array} bytes
- * @param {Field} node a NodeProto
+ * @param {Field} part a NodeProto
+ * @returns {Node}
  */
-function operatorOf(bytes, node) {
-  const type = fields(bytes, node.value, node.end).find(({ number }) => number === NODE.type);
-  return type === undefined ? "" : string(bytes, type);
+function readNode(bytes, part) {
+  /** @type {Node} */
+  const node = { type: "", inputs: [], outputs: [] };
+  for (const field of fields(bytes, part.value, part.end)) {
+    if (field.number === NODE.input) node.inputs.push(string(bytes, field));
+    else if (field.number === NODE.output) node.outputs.push(string(bytes, field));
+    else if (field.number === NODE.type) node.type = string(bytes, field);
+  }
+  return node;
+}
+
+/**
+ * Short convolutions remember their last inputs: a graph joins those it was given with the new ones and cuts the last off.
+ * What was joined holds the state after every one of the new positions.
+ *
+ * @param {Output[]} outputs
+ * @param {Node[]} nodes
+ * @returns {Wide[]} of all convolutions; none if the graph has another form
+ */
+function wideStates(outputs, nodes) {
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node])));
+  const past = (/** @type {string} */ name) => {
+    const [start = ""] = traced(producers, name);
+    return start;
+  };
+  const wanted = outputs.filter(({ name }) => name.startsWith(PRESENT_CONVOLUTION));
+  const found = wanted.flatMap(({ name, type }) => {
+    const [cut = "", changesType] = traced(producers, name);
+    const slice = producers.get(cut);
+    const [source = ""] = slice?.type === "Slice" ? slice.inputs : [];
+    const join = producers.get(source);
+    const [given = ""] = join?.type === "Concat" ? join.inputs : [];
+    if (past(given) !== name.replace("present", "past")) return [];
+    return [{ present: name, source, output: changesType ? `${PREFIX}wide/${name}` : source, type }];
+  });
+  return found.length === wanted.length ? found : [];
+}
+
+/**
+ * @param {Map<string, Node>} producers
+ * @param {string} name
+ * @returns {[string, boolean]} what a value is but for its type, and whether its type was changed
+ */
+function traced(producers, name) {
+  let changesType = false;
+  for (;;) {
+    const node = producers.get(name);
+    const [input] = node?.inputs ?? [];
+    if (node === undefined || input === undefined || !["Cast", "Identity"].includes(node.type)) return [name, changesType];
+    changesType ||= node.type === "Cast";
+    name = input;
+  }
 }
 
 /**
@@ -227,72 +300,6 @@ function halves(size) {
   return [0, 0];
 }
 
-// Reading protocol buffers
-
-/**
- * @param {Uint8Array} bytes
- * @param {number} start
- * @param {number} end
- * @returns {Field[]}
- */
-function fields(bytes, start, end) {
-  const found = [];
-  let position = start;
-  while (position < end) {
-    const [tag, afterTag] = varint(bytes, position);
-    const wire = tag & 7;
-    let value = afterTag;
-    let next = afterTag;
-    if (wire === 0) next = varint(bytes, afterTag)[1];
-    else if (wire === 1) next += 8;
-    else if (wire === 5) next += 4;
-    else if (wire === LENGTH_DELIMITED) {
-      const [length, afterLength] = varint(bytes, afterTag);
-      value = afterLength;
-      next = afterLength + length;
-    } else throw new Error(`expected a protocol buffer, got wire type ${wire} at byte ${position}`);
-    if (next > end) throw new Error(`expected a protocol buffer, got a field past its end at byte ${position}`);
-    found.push({ number: Math.floor(tag / 8), wire, start: position, value, end: next });
-    position = next;
-  }
-  return found;
-}
-
-/**
- * @param {Uint8Array} bytes
- * @param {Field[]} parts
- * @param {number} number
- */
-function inside(bytes, parts, number) {
-  const part = parts.find((one) => one.number === number && one.wire === LENGTH_DELIMITED);
-  return part === undefined ? [] : fields(bytes, part.value, part.end);
-}
-
-/**
- * @param {Uint8Array} bytes
- * @param {number} position
- * @returns {[number, number]} the value and where it ends
- */
-function varint(bytes, position) {
-  let value = 0;
-  let scale = 1;
-  for (let index = position; index < bytes.length; index += 1) {
-    const byte = /** @type {number} */ (bytes[index]);
-    value += (byte & 127) * scale;
-    if (byte < 128) return [value, index + 1];
-    scale *= 128;
-  }
-  throw new Error("expected a protocol buffer, got an unfinished number");
-}
-
-/**
- * @param {Uint8Array} bytes
- * @param {Field} part
- */
-function string(bytes, part) {
-  return new TextDecoder().decode(bytes.subarray(part.value, part.end));
-}
-
 /**
  * @param {Uint8Array} bytes
  * @param {number} graphStart
@@ -305,104 +312,4 @@ function tagStart(bytes, graphStart, value) {
     if (bytes[start] === ((GRAPH.node << 3) | LENGTH_DELIMITED) && varint(bytes, start + 1)[1] === value) return start;
   }
   throw new Error("expected a node's tag before its content");
-}
-
-// Writing protocol buffers
-
-/** @param {number} value */
-function varintBytes(value) {
-  const bytes = [];
-  let rest = value;
-  while (rest > 127) {
-    bytes.push((rest % 128) | 128);
-    rest = Math.floor(rest / 128);
-  }
-  return Uint8Array.from([...bytes, rest]);
-}
-
-/**
- * @param {number} number
- * @param {number} length
- */
-function tagged(number, length) {
-  return joined([varintBytes(number * 8 + LENGTH_DELIMITED), varintBytes(length)]);
-}
-
-/**
- * @param {number} number
- * @param {...Uint8Array} content
- */
-function message(number, ...content) {
-  const body = joined(content);
-  return joined([tagged(number, body.length), body]);
-}
-
-/**
- * @param {number} number
- * @param {number} value
- */
-function numberField(number, value) {
-  return joined([varintBytes(number * 8), varintBytes(value)]);
-}
-
-/** @param {string} value */
-function text(value) {
-  return new TextEncoder().encode(value);
-}
-
-/**
- * @param {string} type
- * @param {string[]} inputs
- * @param {string} output
- * @param {Record<string, number | number[]>} attributes
- */
-function nodeField(type, inputs, output, attributes = {}) {
-  const INT = 2;
-  const INTS = 7;
-  return message(
-    GRAPH.node,
-    ...inputs.map((name) => message(NODE.input, text(name))),
-    message(NODE.output, text(output)),
-    message(3, text(output)),
-    message(NODE.type, text(type)),
-    ...Object.entries(attributes).map(([name, value]) => {
-      const content = Array.isArray(value)
-        ? [...value.map((one) => numberField(8, one)), numberField(20, INTS)]
-        : [numberField(3, value), numberField(20, INT)];
-      return message(5, message(1, text(name)), ...content);
-    }),
-  );
-}
-
-/**
- * @param {string} name
- * @param {number[]} dims
- * @param {number} type
- * @param {ArrayBufferView} values little-endian, as every platform of a browser is
- */
-function constant(name, dims, type, values) {
-  const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const content = [...dims.map((size) => numberField(1, size)), numberField(2, type), message(8, text(name))];
-  return message(GRAPH.initializer, ...content, message(9, raw));
-}
-
-/**
- * @param {string} name
- * @param {number} type
- * @param {number | null} size of its only axis; null where the shape is left open
- */
-function valueInfo(name, type, size) {
-  const shape = size === null ? [] : [message(2, message(1, numberField(1, size)))];
-  return joined([message(1, text(name)), message(2, message(1, numberField(1, type), ...shape))]);
-}
-
-/** @param {Uint8Array[]} parts */
-function joined(parts) {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let position = 0;
-  for (const part of parts) {
-    whole.set(part, position);
-    position += part.length;
-  }
-  return whole;
 }

@@ -62,12 +62,13 @@ export class Pace {
    * The number of tokens to feed each row that brings the most tokens for the time.
    *
    * All rows are fed equally many: tokens that wait, then a draft; a row whose draft is too short gets tokens that are wrong.
-   * A draft that is left at some token costs more than its own step: the states of a step exist only for its end, and for
-   * all rows together, so the tokens before are fed again with the next one.
+   * A draft that is left at some token costs more than its own step where states cannot be cut: they exist only for the
+   * step's end, and for all rows together, so the tokens before are fed again with the next one.
    *
    * @param {RowAhead[]} rows
+   * @param {boolean} cuts whether a step's states can be cut back
    */
-  stepLength(rows) {
+  stepLength(rows, cuts) {
     const { fixed, perToken } = this.cost;
     const least = Math.min(...rows.map(({ waiting }) => waiting));
     const most = Math.min(least + MOST_DRAFTED, Math.max(...rows.map((row) => row.waiting + row.likelihoods.length)));
@@ -78,7 +79,7 @@ export class Pace {
       const whole = ahead.reduce((all, { reached }) => all * reached, 1);
       const brings = ahead.reduce((sum, row) => sum + row.brings, 0);
       const refed = ahead.reduce((sum, row) => sum + row.refed + (row.reached - whole) * length, 0) / rows.length;
-      const rate = brings / (fixed + perToken * (length + refed));
+      const rate = brings / (fixed + perToken * (length + (cuts ? 0 : refed)));
       if (rate > bestRate) [best, bestRate] = [length, rate];
     }
     return best;

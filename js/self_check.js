@@ -4,12 +4,14 @@ import { choose } from "./choice.js";
 import { Network, choicesOf, dispose } from "./network.js";
 
 /** @import { Choice } from "./choice.js" */
-/** @import { Sessions, TensorType } from "./network.js" */
+/** @import { Cutting, Sessions, States, TensorType } from "./network.js" */
 
 /** Any tokens do. */
 const IDS = [1, 2, 3];
 /** Sums of exponentials are taken in another order in the graph than here. */
 const TOLERANCE = 1e-3;
+/** Steps of two and of three positions round differently in half precision. */
+const ROUNDING = 0.02;
 
 /**
  * @param {Sessions} sessions
@@ -27,6 +29,45 @@ export async function complaintAboutEdit(sessions, Tensor) {
     return same(/** @type {Choice} */ (all.at(-1)), /** @type {Choice} */ (last[0])) ? null : "it keeps other positions";
   } finally {
     embeddings.dispose();
+  }
+}
+
+/**
+ * @param {Sessions} sessions
+ * @param {TensorType} Tensor
+ * @param {Cutting} cutting
+ * @returns {Promise<string | null>} what is wrong with states that are cut back, or null
+ */
+export async function complaintAboutCut(sessions, Tensor, cutting) {
+  const network = new Network(sessions, Tensor, false, cutting);
+  const kept = IDS.length - 1;
+  /** @type {States[]} */
+  const made = [];
+  const step = async (/** @type {States} */ states, /** @type {number[]} */ ids, /** @type {number} */ length) => {
+    const embeddings = await network.embed([ids]);
+    try {
+      const taken = await network.step(states, embeddings, length, 1);
+      made.push(taken.states, taken.wide);
+      return taken;
+    } finally {
+      embeddings.dispose();
+    }
+  };
+  try {
+    const all = await step(network.emptyStates(1), IDS, IDS.length);
+    const cut = await network.cut(all, kept, kept);
+    made.push(cut);
+    const few = await step(network.emptyStates(1), IDS.slice(0, kept), kept);
+    const rest = IDS.slice(kept);
+    const after = await step(cut, rest, IDS.length);
+    const expected = await step(few.states, rest, IDS.length);
+    const [said, meant] = [after, expected].map(({ choices: [row] }) => /** @type {Choice} */ (row?.[0]));
+    if (said === undefined || meant === undefined) return "it made no choice";
+    const near = said.id === meant.id || meant.probability - meant.runnerUp < ROUNDING;
+    const close = near && Math.abs(said.probability - meant.probability) < ROUNDING;
+    return close ? null : `after a cut it chose ${JSON.stringify(said)}, without one ${JSON.stringify(meant)}`;
+  } finally {
+    for (const states of made) dispose(states);
   }
 }
 

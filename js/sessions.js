@@ -1,19 +1,23 @@
 /** Makes a model's sessions from its files. */
 
+import { Cutter } from "./cutter.js";
 import { describe, failure } from "./failure.js";
+import { pastName } from "./network.js";
 import { editDecoder, readDecoder } from "./onnx_edit.js";
-import { complaintAboutEdit } from "./self_check.js";
+import { complaintAboutCut, complaintAboutEdit } from "./self_check.js";
 
 /** @import { Decoder } from "./onnx_edit.js" */
 /** @import { DtypeName, Load, ModelSource, SessionName } from "./protocol.js" */
 /** @import { Ort } from "./runtime.js" */
-/** @import { Sessions, TensorType } from "./network.js" */
+/** @import { Cutting, Sessions, TensorType } from "./network.js" */
 /**
  * @typedef {object} Files
  * @property {(url: string) => Promise<Response | undefined>} match
  * @property {() => { path: string, data: Uint8Array }[]} externalData weights that lie beside graphs
  */
 /** @typedef {import("../vendor/onnxruntime/ort.webgpu.bundle.min.mjs").InferenceSession.SessionOptions} SessionOptions */
+
+/** @typedef {Sessions & { takesRows: boolean, cutting: Cutting | null, release: () => Promise<void> }} Made */
 
 /** What follows a session's name in its file's name. @type {Record<DtypeName, string>} */
 const SUFFIXES = {
@@ -38,15 +42,19 @@ const NAMES = ["vision_encoder", "embed_tokens", "decoder_model_merged"];
  * @param {Files} files
  * @param {Pick<Load, "model" | "device" | "dtype">} request
  * @param {boolean} choice whether the decoder's graph may choose the tokens
- * @returns {Promise<Sessions & { takesRows: boolean, release: () => Promise<void> }>} takesRows: whether the decoder goes on
- *   with several sequences at once
+ * @returns {Promise<Made>} takesRows: whether the decoder goes on with several sequences at once
  */
 export async function createSessions(ort, files, { model, device, dtype }, choice) {
   /** @type {Record<string, any>} */
   const sessions = {};
   let takesRows = false;
+  /** @type {Cutting | null} */
+  let cutting = null;
+  /** @type {Cutter | null} */
+  let cutter = null;
   const release = async () => {
     for (const session of Object.values(sessions)) await session.release();
+    await cutter?.release();
   };
   try {
     for (const name of NAMES) {
@@ -63,7 +71,9 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
         const decoder = readable(graph);
         takesRows = decoder !== null && !ONE_ROW.some((operator) => decoder.operators.has(operator));
         const onGpu = device[name] === "webgpu";
-        sessions[name] = await createDecoder(ort, graph, options, { sessions, decoder, onGpu, choice });
+        const made = await createDecoder(ort, graph, options, { sessions, decoder, onGpu, choice });
+        sessions[name] = made.session;
+        ({ cutting, cutter } = made);
       } else {
         sessions[name] = await ort.InferenceSession.create(graph, options);
       }
@@ -72,7 +82,7 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
     await release();
     throw error;
   }
-  return /** @type {Sessions & { takesRows: boolean, release: () => Promise<void> }} */ ({ ...sessions, takesRows, release });
+  return /** @type {Made} */ ({ ...sessions, takesRows, cutting, release });
 }
 
 /**
@@ -86,27 +96,62 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
  * @param {SessionOptions} options
  * @param {{ sessions: Record<string, any>, decoder: Decoder | null, onGpu: boolean, choice: boolean }} wanted sessions:
  *   those made so far; decoder: what the graph says of itself
+ * @returns {Promise<{ session: any, cutting: Cutting | null, cutter: Cutter | null }>}
  */
 async function createDecoder(ort, graph, options, { sessions, decoder: read, onGpu, choice }) {
   const states = read?.outputs.filter((name) => name.startsWith("present")) ?? [];
+  const kept = [...states, ...(read?.wide ?? []).map(({ output }) => output)];
+  const preferredOutputLocation = Object.fromEntries(kept.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
+  const Tensor = /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor));
   const edited = read === null ? null : changed(graph, read, onGpu && choice);
-  const preferredOutputLocation = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
-  const full = onGpu ? { ...options, preferredOutputLocation } : options;
-  if (edited !== null) {
-    let decoder = null;
+  if (read !== null && edited !== null) {
+    let session = null;
     let complaint;
     try {
-      decoder = await ort.InferenceSession.create(edited, full);
-      const all = /** @type {Sessions} */ ({ ...sessions, decoder_model_merged: /** @type {any} */ (decoder) });
-      complaint = await complaintAboutEdit(all, /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor)));
+      session = await ort.InferenceSession.create(edited, onGpu ? { ...options, preferredOutputLocation } : options);
+      const all = /** @type {Sessions} */ ({ ...sessions, decoder_model_merged: /** @type {any} */ (session) });
+      complaint = await complaintAboutEdit(all, Tensor);
+      if (complaint === null) return { session, ...(await createCutter(ort, all, Tensor, read, onGpu)) };
     } catch (error) {
       complaint = describe(error);
     }
-    if (complaint === null) return decoder;
     console.info(`the decoder is used as published, without choosing tokens in its graph: ${complaint}`);
-    await decoder?.release();
+    await session?.release();
   }
-  return ort.InferenceSession.create(graph, full);
+  const stay = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
+  const session = await ort.InferenceSession.create(graph, onGpu ? { ...options, preferredOutputLocation: stay } : options);
+  return { session, cutting: null, cutter: null };
+}
+
+/**
+ * @param {Ort} ort
+ * @param {Sessions} sessions with the decoder whose states are to be cut
+ * @param {TensorType} Tensor
+ * @param {Decoder} decoder
+ * @param {boolean} onGpu
+ * @returns {Promise<{ cutting: Cutting | null, cutter: Cutter | null }>} null where its states cannot be cut, or come out wrong
+ */
+async function createCutter(ort, sessions, Tensor, { wide }, onGpu) {
+  const none = { cutting: null, cutter: null };
+  if (wide.length === 0) return none;
+  let cutter = null;
+  let complaint;
+  try {
+    const names = Object.fromEntries(wide.map(({ present, output }) => [pastName(present), output]));
+    const { inputMetadata } = sessions.decoder_model_merged;
+    const states = inputMetadata.filter(({ name }) => name.startsWith("past")).map(({ name, type = "float32" }) => {
+      return { name, type, convolution: name in names };
+    });
+    cutter = await Cutter.create(ort, states, onGpu ? "webgpu" : "wasm");
+    const cutting = { cutter, wide: names };
+    complaint = await complaintAboutCut(sessions, Tensor, cutting);
+    if (complaint === null) return { cutting, cutter };
+  } catch (error) {
+    complaint = describe(error);
+  }
+  console.info(`the decoder's states are kept whole or not at all: ${complaint}`);
+  await cutter?.release();
+  return none;
 }
 
 /**

@@ -55,7 +55,7 @@ function fakeSessions(nextToken, { failAt = Infinity, features = 2, chips = 1, l
         { name: "past_conv.0", type: "float32", shape: ["batch_size", 2, 3] },
         { name: "past_key_values.1.key", type: "float32", shape: ["batch_size", 1, "past_sequence_length", 2] },
       ],
-      run: async ({ inputs_embeds: embeds, attention_mask: mask, ...past }) => {
+      run: async ({ inputs_embeds: embeds, attention_mask: mask, ...past }, fetched = []) => {
         if (seen.steps.length === failAt) throw new Error("run failed");
         const [rows, width] = embeds.dims;
         const held = sequences(past["past_key_values.1.key"]);
@@ -78,11 +78,28 @@ function fakeSessions(nextToken, { failAt = Infinity, features = 2, chips = 1, l
           logits: new FakeTensor("float32", logits, [rows, width, VOCABULARY]),
           "present_conv.0": state([1, 1, whole[0].length]),
           "present.1.key": state([1, whole[0].length, 1]),
+          ...(fetched.includes("wide.0") ? { "wide.0": state([1, 1, whole[0].length]) } : {}),
         };
       },
     },
   };
 }
+
+/** Cuts the sequences that states stand for. */
+const FAKE_CUTTING = {
+  wide: { "past_conv.0": "wide.0" },
+  cutter: {
+    cut: async (states, wide, fed, length) => {
+      assert.ok(fed > 0);
+      const cut = sequences(wide["past_conv.0"]).map((sequence) => sequence.slice(0, length));
+      const state = (dims) => {
+        const { location } = states["past_conv.0"];
+        return new FakeTensor("float32", Float32Array.from(cut.flat()), [cut.length, ...dims], location);
+      };
+      return { "past_conv.0": state([1, 1, length]), "past_key_values.1.key": state([1, length, 1]) };
+    },
+  },
+};
 
 /** The sequences that a state stands for, by row. */
 function sequences({ data, dims: [rows, ...dims] }) {
@@ -110,9 +127,9 @@ const speech = {
 async function answer(sessions, options = {}) {
   const answers = [];
   const byChip = [];
-  const { prompts = [PROMPT], question = {}, takesRows = true, chips = 1, ...others } = options;
+  const { prompts = [PROMPT], question = {}, takesRows = true, chips = 1, cuts = false, ...others } = options;
   const ms = await answerAll({
-    network: new Network(sessions, FakeTensor, takesRows),
+    network: new Network(sessions, FakeTensor, takesRows, cuts ? FAKE_CUTTING : null),
     images: Array.from({ length: chips }, (_, chip) => ({ chip })),
     prompts: prompts.map((ids, index) => ({ ids, question: { prompt: `p${index}`, max_new_tokens: 10, ...question } })),
     imageTokenId: IMAGE,
@@ -175,6 +192,7 @@ test("whatever is drafted, the tokens are those of one step each", async () => {
       question: { max_new_tokens: 40, draft },
       paces: new Paces([0, 0.02, 0.3][round % 3]),
       prefill: round % 5 < 2 ? APART : new Prefill(),
+      cuts: round % 11 < 6,
     });
     assert.deepEqual(answers.map(idsOf), plain, `round ${round}`);
     steps += sessions.seen.steps.length;
@@ -214,6 +232,7 @@ test("chips that are answered together get the tokens of one after the other, wh
       question: { max_new_tokens: 40, draft },
       paces: new Paces([0, 0.02, 0.3][random(3)]),
       prefill: round % 5 < 2 ? APART : new Prefill(),
+      cuts: round % 11 < 6,
     });
     assert.deepEqual(byChip.map((answers) => answers.map(idsOf)), plain, `round ${round}`);
     assert.equal(FakeTensor.alive.size, 0);
@@ -268,6 +287,21 @@ test("an accepted draft saves steps, and a rejected one costs no more than it mu
   const misled = fakeSessions(script(tokens, 4));
   await answer(misled, { question: { max_new_tokens: 10, draft: { texts: ["5555566666"] } } });
   assert.ok(misled.seen.steps.length <= 11, `${misled.seen.steps.length} steps`);
+});
+
+test("what a rejected draft left is fed once where states can be cut, and again where they cannot", async () => {
+  const tokens = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4];
+  const fed = async (cuts) => {
+    const sessions = fakeSessions(script(tokens, 4));
+    const question = { max_new_tokens: 10, draft: { texts: ["01888", "12388", "34088"] } };
+    const { answers } = await answer(sessions, { cuts, question, paces: new Paces(0) });
+    assert.deepEqual(idsOf(answers[0]), tokens);
+    return sessions.seen.steps;
+  };
+  const [cut, whole] = [await fed(true), await fed(false)];
+  const sum = (steps) => steps.reduce((all, step) => all + step.fed, 0);
+  assert.ok(sum(cut) < sum(whole), `${sum(cut)} and ${sum(whole)} tokens fed`);
+  assert.ok(cut.slice(1).every(({ held }) => held >= 4), "the prompt is never fed again");
 });
 
 test("what prompts share is fed once, with the images", async () => {
@@ -347,15 +381,24 @@ test("image tokens take the image features, in order", async () => {
 
 test("nothing stays in graphics memory, however the run ends", async () => {
   const next = script([2, 4, 5, 2, 4, 5, EOS], 4);
-  await answer(fakeSessions(next));
-  assert.equal(FakeTensor.alive.size, 0);
-  for (const failAt of [0, 1, 2, 3]) {
-    await assert.rejects(answer(fakeSessions(next, { failAt })), /run failed/);
+  const question = { draft: { texts: ["2488", "5288"] } };
+  for (const cuts of [false, true]) {
+    await answer(fakeSessions(next), { cuts, question });
+    assert.equal(FakeTensor.alive.size, 0);
+    for (const failAt of [0, 1, 2]) {
+      await assert.rejects(answer(fakeSessions(next, { failAt }), { cuts, question }), /run failed/);
+      assert.equal(FakeTensor.alive.size, 0);
+    }
+    const stop = new AbortController();
+    const options = { cuts, question, signal: stop.signal, onText: () => stop.abort() };
+    await assert.rejects(answer(fakeSessions(next), options));
     assert.equal(FakeTensor.alive.size, 0);
   }
-  const stop = new AbortController();
-  await assert.rejects(answer(fakeSessions(next), { signal: stop.signal, onText: () => stop.abort() }));
+  const { cut } = FAKE_CUTTING.cutter;
+  FAKE_CUTTING.cutter.cut = async () => Promise.reject(new Error("cut failed"));
+  await assert.rejects(answer(fakeSessions(next), { cuts: true, question, paces: new Paces(0) }), /cut failed/);
   assert.equal(FakeTensor.alive.size, 0);
+  FAKE_CUTTING.cutter.cut = cut;
 });
 
 test("a stop takes effect before the next step", async () => {
