@@ -227,10 +227,8 @@ async function answerOne(options, checkpoint, chips, { index, prefix, shared, re
       for (const row of rows) row.waiting = row.waiting.slice(advanced);
       steps.push(clock());
       pace.observe(length, /** @type {number} */ (steps.at(-1)));
-      if (steps.length === 1) {
-        prefill.observe(length, /** @type {number} */ (steps[0]));
-        onStage("decode", index);
-      }
+      prefill.observe(length, /** @type {number} */ (steps.at(-1)));
+      if (steps.length === 1) onStage("decode", index);
       for (const row of rows) {
         if (!heard.has(row)) continue;
         onText(index, row.writer.text, row.writer.tokens.length, row.chip);

@@ -7,16 +7,18 @@
  */
 
 /** Lengths of steps that are remembered. */
-const REMEMBERED = 8;
+const REMEMBERED = 64;
 /** Lengths closer than this say too little about what a token costs. */
 const APART = 2;
+/** Steps of this share of the longest one's tokens are as long as it. */
+const AS_LONG = 0.8;
 
 export class Prefill {
   /** @type {Map<number, number>} the quickest step for each number of tokens: compiling shaders must not count */
   #quickest = new Map();
 
   /**
-   * @param {number} tokens fed to a row by a step that takes in a prompt or a part of one
+   * @param {number} tokens fed to a row by one step
    * @param {number} ms
    */
   observe(tokens, ms) {
@@ -33,10 +35,14 @@ export class Prefill {
    */
   shares(shared, prompts) {
     if (prompts < 2 || shared < 1) return false;
-    const steps = [...this.#quickest].toSorted(([one], [other]) => one - other);
-    const [few, fewMs] = steps[0] ?? [0, 0];
-    const [many, manyMs] = steps.at(-1) ?? [0, 0];
-    if (many < APART * few || many === few) return true;
+    const longest = Math.max(0, ...this.#quickest.keys());
+    // A step that was held up says nothing: the quickest of those about as long counts.
+    const quickest = (/** @type {(tokens: number) => boolean} */ fits) => {
+      return [...this.#quickest].filter(([tokens]) => fits(tokens)).toSorted(([, one], [, other]) => one - other)[0];
+    };
+    const [many, manyMs] = quickest((tokens) => tokens >= AS_LONG * longest) ?? [0, 0];
+    const [few, fewMs] = quickest((tokens) => tokens <= many / APART) ?? [0, 0];
+    if (few === 0) return true;
     const perToken = Math.max(0, (manyMs - fewMs) / (many - few));
     const fixed = Math.max(0, fewMs - perToken * few);
     return perToken * shared * (prompts - 1) >= fixed;

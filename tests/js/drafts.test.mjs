@@ -144,3 +144,20 @@ test("what steps cost is learnt from them, whatever one odd step took", () => {
   const { fixed, perToken } = pace.cost;
   assert.ok(Math.abs(perToken / fixed - 0.02) < 0.02, `${fixed} ${perToken}`);
 });
+
+test("a draft stops where a longer step would be computed by a slower program", () => {
+  const pace = new Pace(0.02);
+  for (let round = 0; round < 6; round += 1) {
+    for (const [tokens, ms] of [[1, 13], [8, 13], [9, 17], [24, 17.5]]) pace.observe(tokens, ms);
+  }
+  const likelihoods = [...Array(7).fill(0.999), ...Array(10).fill(0.3)];
+  assert.equal(pace.stepLength([{ waiting: 1, likelihoods }], true), 8);
+  assert.ok(pace.stepLength([{ waiting: 1, likelihoods: Array(20).fill(0.95) }], true) > 16, "it goes on where that pays");
+  assert.ok(Math.abs(pace.expected(8) - 13) < 1 && Math.abs(pace.expected(9) - 17) < 1.5);
+});
+
+test("a rejected draft costs more where states cannot be cut", () => {
+  const pace = new Pace(0.3);
+  const rows = [{ waiting: 40, likelihoods: Array(12).fill(0.8) }];
+  assert.ok(pace.stepLength(rows, true) > pace.stepLength(rows, false));
+});
