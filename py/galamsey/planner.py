@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from galamsey.models import build_name, session_dtypes
 from galamsey.prompts import MAX_NEW_TOKENS
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ STATE_BYTES: Final = 4
 """Of one number that the decoder remembers or puts out: exports keep both in 32 bits."""
 
 UNMEASURED: Final = "weights rounded to 4 bits: recall was not measured for this build"
+UNMEASURED_ANSWER: Final = (
+    "weights rounded to 4 bits, but for those that see the pictures: recall was not measured for this build"
+)
 SLOW: Final = "many times slower than a graphics processor"
 
 FAILED: Final = "it has just failed here"
@@ -52,7 +56,7 @@ class Plan:
     device: str
     """Where the answer is computed: ``webgpu`` or ``wasm``."""
     dtype: str
-    """Of all sessions."""
+    """The build, which says each session's dtype."""
     reason: str
     """Why this one, for the person."""
     cost: str = ""
@@ -94,7 +98,9 @@ class Machine:
 
 def weights_bytes(model: Model, dtype: str) -> int:
     """Return about how much memory a build's weights take; 0 where it is not worth counting."""
-    return round(model.numbers * BYTES[dtype])
+    parts = session_dtypes(dtype)
+    rest = (model.numbers - model.vision_numbers) * BYTES[parts["decoder_model_merged"]]
+    return round(rest + model.vision_numbers * BYTES[parts["vision_encoder"]])
 
 
 def plans(model: Model, machine: Machine, offered: Sequence[str] = ()) -> tuple[Plan, ...]:
@@ -167,21 +173,23 @@ def _problems(model: Model, machine: Machine, builds: Sequence[str]) -> dict[str
 
 
 def _problem(model: Model, machine: Machine, dtype: str) -> str:
-    if dtype in HALF_FLOATS and not machine.shader_f16:
+    parts = session_dtypes(dtype)
+    if HALF_FLOATS.intersection(parts.values()) and not machine.shader_f16:
         return NO_HALF_FLOATS
-    if 0 < machine.max_buffer_bytes < model.largest_weight * BYTES[dtype]:
+    if 0 < machine.max_buffer_bytes < model.largest_weight * BYTES[parts["decoder_model_merged"]]:
         return _too_large(dtype)
     return _shortage(model, machine, dtype)
 
 
 def _too_large(dtype: str) -> str:
-    return f"the graphics processor's buffers are too small for {dtype}"
+    return f"the graphics processor's buffers are too small for {build_name(dtype)}"
 
 
 def _shortage(model: Model, machine: Machine, dtype: str) -> str:
     need = weights_bytes(model, dtype)
     if 0 < machine.memory_bytes * MEMORY_SHARE < need:
-        return f"the {need / GB:.1f} GB of {dtype} are too much for this device's {machine.memory_bytes / GB:.0f} GB"
+        needed, has = f"{need / GB:.1f} GB of {build_name(dtype)}", f"{machine.memory_bytes / GB:.0f} GB"
+        return f"the {needed} are too much for this device's {has}"
     return ""
 
 
@@ -189,7 +197,8 @@ def _cost(model: Model, machine: Machine, dtype: str) -> str:
     """Say what a build costs on its own, wherever it computes."""
     costs = []
     if dtype.startswith("q4"):
-        costs.append(UNMEASURED)
+        rounded = session_dtypes(dtype)["vision_encoder"].startswith("q4")
+        costs.append(UNMEASURED if rounded else UNMEASURED_ANSWER)
     if dtype == "fp32" and "fp16" in model.possible_dtypes:
         costs.append("twice the download and the memory of fp16")
     if shortage := _shortage(model, machine, dtype):
@@ -206,7 +215,7 @@ def _on_gpu(model: Model, machine: Machine, builds: Sequence[str]) -> Plan | Non
         return None
     reason = "on the graphics processor"
     if dtype != builds[0]:
-        reason = f"on the graphics processor as {dtype}, because {problems[builds[0]]}"
+        reason = f"on the graphics processor as {build_name(dtype)}, because {problems[builds[0]]}"
     return _gpu_plan(model, machine, dtype, reason)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from galamsey.detections import Token
 from galamsey.errors import EngineError
-from galamsey.models import SESSIONS
+from galamsey.models import session_dtypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +141,7 @@ def load_request(request_id: str, model: Model, plan: Plan, *, page_url: str) ->
         "timeout_ms": LOAD_TIMEOUT_MS,
         "model": {**model_source(model, model.files(plan.dtype)), "base_url": urljoin(page_url, model.base_url)},
         "device": dict(plan.devices),
-        "dtype": dict.fromkeys(SESSIONS, plan.dtype),
+        "dtype": session_dtypes(plan.dtype),
         "processor": {"image_processor": dict(model.processor)},
     }
 

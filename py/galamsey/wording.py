@@ -11,7 +11,7 @@ from galamsey.coordinates import format_decimal, format_utm
 from galamsey.doubt import HIGH_SCORE, LOW_SCORE, decision_note, is_narrow, margin_words, unsure_note
 from galamsey.geo import PointXY, to_lonlat
 from galamsey.indices import read_pixel
-from galamsey.models import fingerprint
+from galamsey.models import build_name, fingerprint
 from galamsey.ownimage import BandImage
 from galamsey.planner import weights_bytes
 from galamsey.product import product_words
@@ -293,7 +293,7 @@ def model_status(model: ModelState) -> str:
         left = "" if transfer.seconds_left is None else f", {format_seconds(transfer.seconds_left)} left"
         return f"{format_bytes(transfer.loaded_bytes)}{total}{speed}{left}"
     if model.stage is ModelStage.READY and model.plan is not None:
-        return f"{device_name(model.plan.device)}, {model.plan.dtype}"
+        return f"{device_name(model.plan.device)}, {build_name(model.plan.dtype)}"
     return model.problem or model.stage.value
 
 
@@ -309,7 +309,7 @@ def model_detail(model: ModelState) -> str:
 
 def way_name(way: Plan) -> str:
     """Name a way of loading."""
-    return f"{device_name(way.device)}, {way.dtype}"
+    return f"{device_name(way.device)}, {build_name(way.dtype)}"
 
 
 def way_detail(model: Model, way: Plan) -> str:
@@ -415,7 +415,7 @@ def provenance(run: Run) -> list[tuple[str, str]]:
         plan = run.model.plan
         rows += [
             ("Model", run.model.model.id),
-            ("Computed", f"{device_name(plan.device)}, {plan.dtype}: {plan.reason}"),
+            ("Computed", f"{device_name(plan.device)}, {build_name(plan.dtype)}: {plan.reason}"),
             *_model_rows(run.model),
         ]
     if run.found is not None and run.found.parsed.margin is not None:

@@ -1,6 +1,6 @@
 import pytest
 
-from galamsey.models import DEMO, FULL
+from galamsey.models import DEMO, FULL, build_name
 from galamsey.planner import (
     BATCH_BYTES,
     FAILED,
@@ -8,6 +8,7 @@ from galamsey.planner import (
     MOST_TOGETHER,
     SLOW,
     UNMEASURED,
+    UNMEASURED_ANSWER,
     Machine,
     Plan,
     after_failure,
@@ -46,6 +47,8 @@ def devices(found):
         (FULL, SMALL_BUFFERS, ("fp16",), [("wasm", "fp16"), ("wasm", "fp16")]),
         (FULL, LITTLE_MEMORY, ("fp16", "fp32", "q4"), [("webgpu", "q4"), ("wasm", "q4")]),
         (FULL, LITTLE_MEMORY, ("fp16",), [("wasm", "fp16")]),
+        (FULL, LITTLE_MEMORY, ("fp16", "q4f16+fp16", "q4f16"), [("webgpu", "q4f16+fp16"), ("wasm", "q4f16+fp16")]),
+        (FULL, NO_F16, ("fp16", "q4f16+fp16", "q4+fp32", "q4"), [("webgpu", "q4+fp32"), ("wasm", "q4+fp32")]),
         (FULL, NO_GPU, ("fp16",), [("wasm", "fp16")]),
     ],
 )
@@ -72,13 +75,19 @@ def test_the_reason_for_the_slow_way_and_its_cost_are_told(model, machine, why):
     assert SLOW in slow.cost
 
 
-@pytest.mark.parametrize(("dtype", "cost"), [("q4", UNMEASURED), ("fp32", "twice the download and the memory of fp16")])
+@pytest.mark.parametrize(
+    ("dtype", "cost"),
+    [
+        ("q4", UNMEASURED),
+        ("q4+fp32", UNMEASURED_ANSWER),
+        ("fp32", "twice the download and the memory of fp16"),
+    ],
+)
 def test_another_build_says_why_it_is_taken_and_what_it_costs(dtype, cost):
     plan = plans(FULL, NO_F16, ("fp16", dtype))[0]
 
-    assert (
-        plan.reason == f"on the graphics processor as {dtype}, because the graphics processor cannot compute in 16 bits"
-    )
+    why = "because the graphics processor cannot compute in 16 bits"
+    assert plan.reason == f"on the graphics processor as {build_name(dtype)}, {why}"
     assert plan.cost == cost
 
 
@@ -142,6 +151,7 @@ def test_too_little_graphics_memory_is_named_as_the_reason_for_the_slow_way():
 def test_weights_take_what_their_numbers_take():
     assert weights_bytes(FULL, "fp16") == 1_000_000_000
     assert weights_bytes(FULL, "q4") == 250_000_000
+    assert weights_bytes(FULL, "q4+fp16") == 250_000_000 + round(1.5 * 95_000_000)
     assert weights_bytes(DEMO, "fp32") == 0
 
 

@@ -40,6 +40,7 @@ GOLDEN = ROOT / "tests" / "fixtures" / "messages"
 PAGE = "http://localhost:8000/index.html"
 WEBGPU = Plan(device="webgpu", dtype="fp32", reason="")
 WASM = Plan(device="wasm", dtype="fp16", reason="")
+MIXED = Plan(device="webgpu", dtype="q4f16+fp16", reason="")
 PICTURE = Composite(name="Natural colour", pixels=np.zeros((128, 96, 3), np.uint8))
 LARGER = Composite(name="Natural colour", pixels=np.zeros((128, 128, 3), np.uint8))
 
@@ -57,11 +58,24 @@ REQUESTS = {
     "probe": probe_request("p1"),
     "load demo": load_request("l1", DEMO, WEBGPU, page_url=PAGE),
     "load full": load_request("l2", FULL, WASM, page_url=PAGE),
+    "load mixed": load_request("l3", FULL, MIXED, page_url=PAGE),
     "generate": generate_request("g1", [PICTURE, PICTURE], (detection(GROUNDING_AS_TRAINED), description())),
     "generate for chips": batch_request("g2", [[PICTURE, PICTURE]] * 3, (detection(GROUNDING_AS_TRAINED),)),
     "rehearsal": rehearsal_request("r1", stand_ins(), questions()),
     "cancel": cancel_request("g1"),
 }
+
+
+def test_a_mixed_build_loads_each_session_in_its_own_way():
+    message = REQUESTS["load mixed"]
+    graphs = [file["path"] for file in message["model"]["files"] if file["path"].endswith(".onnx")]
+
+    assert message["dtype"] == {
+        "vision_encoder": "fp16", "embed_tokens": "q4f16", "decoder_model_merged": "q4f16",
+    }  # fmt: skip
+    assert graphs == [
+        "onnx/vision_encoder_fp16.onnx", "onnx/embed_tokens_q4f16.onnx", "onnx/decoder_model_merged_q4f16.onnx",
+    ]  # fmt: skip
 
 
 def test_the_schema_is_itself_valid():

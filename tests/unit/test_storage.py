@@ -121,13 +121,13 @@ def test_a_build_counts_only_with_all_its_graphs():
     assert offered_dtypes(FULL, {"files": files}) == ("fp16",)
     assert offered_dtypes(FULL, {"files": []}) == ()
     both = [{"path": path} for path in (*FULL.graphs("q4"), *FULL.graphs("fp16"))]
-    assert offered_dtypes(FULL, {"files": both}) == ("fp16", "q4"), "best first, whatever the host's order"
+    assert offered_dtypes(FULL, {"files": both}) == ("fp16", "q4+fp16", "q4"), "best first, whatever the host's order"
 
 
 def test_only_the_model_s_own_files_are_its_stored_builds():
     stored = Stored(models=(stored_model(dtypes=("fp16", "q4")), stored_model("https://elsewhere/", dtypes=("fp32",))))
 
-    assert stored_dtypes(stored, FULL) == ("fp16", "q4")
+    assert stored_dtypes(stored, FULL) == ("fp16", "q4+fp16", "q4")
     assert stored_dtypes(Stored(), FULL) == ()
 
 
