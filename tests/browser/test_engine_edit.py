@@ -67,6 +67,24 @@ def test_the_changed_graph_gives_the_tokens_of_the_published_one(
     assert changed == plain
 
 
+def test_states_that_would_be_cut_wrongly_are_fed_again_instead(
+    wasm_browser: Browser, open_bench: OpenBench, site: Server, overlay: Path
+) -> None:
+    right, logged = said(wasm_browser, open_bench, site, "wasm")
+    assert logged == [], "they are cut"
+    source = (ROOT / "js/cutter.js").read_text()
+    early = source.replace("first: integer(fed),", "first: integer(fed - 1),").replace(
+        "last: integer(fed +", "last: integer(fed - 1 +"
+    )
+    assert early != source
+    (overlay / "js").mkdir()
+    (overlay / "js/cutter.js").write_text(early)
+    tokens, logged = said(wasm_browser, open_bench, site, "wasm")
+    assert tokens == right
+    assert len(logged) == 1
+    assert "kept whole or not at all: after a cut it chose" in logged[0]
+
+
 WRONG = {
     "that cannot be made": (
         "wasm",
