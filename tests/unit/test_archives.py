@@ -34,7 +34,11 @@ def test_a_file_is_read_back(method):
     assert archive.read("a.txt", len(BODY)) == BODY
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", packed()[:-30], packed()[:60]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK\x03\x04", packed()[:-30], packed()[:60]],
+    ids=["empty", "magic", "no end", "one header"],  # a name made of the bytes would hold the time of packing
+)
 def test_what_has_no_list_of_files_is_no_archive(data):
     with pytest.raises(ArchiveError, match="expected a zip archive"):
         Archive(data)
