@@ -63,7 +63,7 @@ class OwnView:
         on_click("first-own", self.open)
         on_click("own-pick", lambda: element("own-input").click())
         on_click("own-folder", lambda: element("own-folder-input").click())
-        on_click("own-other", self._choose_again)
+        on_click("own-other", self._choose_other)
         on_click("own-run", self._confirm)
         on_click("own-close", self.close)
         on_click("own-adjust", self.open)
@@ -125,6 +125,10 @@ class OwnView:
             self._choose_again()
             open_dialog("own")
             self._handlers.own(self._open_dropped(dropped(event.dataTransfer)))
+
+    def _choose_other(self) -> None:
+        self._choose_again()
+        self.open()  # closing the image closed the dialog too
 
     def _choose_again(self) -> None:
         if self._source is not None:
