@@ -159,6 +159,7 @@ def test_a_backup_goes_out_and_in_and_a_bad_file_changes_nothing(
     expect(elsewhere.locator("#sites [data-site]")).to_have_count(2)
 
 
+@pytest.mark.long
 def test_two_tabs_see_each_others_findings_and_lose_none(wasm_browser: Browser, open_page: Open, site: Server) -> None:
     page = first_finding(wasm_browser, open_page)
     other = page.context.new_page()
