@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browser.lasting import Lasting, put_canned_worker
 from tools.chromium import launch
 from tools.policy import HEADERS, policy
 from tools.serve import Server
@@ -140,3 +141,23 @@ def open_bench(open_page: Callable[[Browser, str], Page]) -> Callable[[Browser],
         return page
 
     return opened
+
+
+@pytest.fixture(scope="module")
+def lasting(wasm_browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    """What stands behind `visited`."""
+    overlay = tmp_path_factory.mktemp("lasting")
+    put_canned_worker(overlay)
+    with Server(ROOT, overlays=(overlay, PAGES), headers=LOCAL_HEADERS) as server:
+        lasting = Lasting(wasm_browser, overlay, server, Watch())
+        yield lasting
+        lasting.leave()
+
+
+@pytest.fixture
+def visited(lasting: Lasting, watch: Watch, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page with a stand-in for the model, at rest, which other tests of the module have used before."""
+    failed = request.session.testsfailed
+    yield lasting.come(watch)
+    if request.session.testsfailed > failed:
+        lasting.leave()

@@ -15,6 +15,7 @@ import shapely
 from playwright.sync_api import expect
 
 from galamsey.models import DEMO
+from tests.browser.lasting import BOXES, PROSE, expect_next_run, look_at, put_canned_worker, run_number
 from tools.model.evaluate import drawn
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
     from tests.browser.conftest import Watch
+    from tests.browser.lasting import Lasting
     from tools.serve import Server
 
     Open = Callable[[Browser, str], Page]
@@ -31,11 +33,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 START_MS = 120_000
 RUN_MS = 300_000
-BOXES = (
-    '[{"label": "mining_pit", "bbox": [0.25, 0.25, 0.5, 0.375]}, '
-    '{"label": "mining_pit", "bbox": [0.5, 0.625, 0.75, 0.75]}]'
-)
-PROSE = "Two mining areas by the river."
 
 pytestmark = pytest.mark.browser
 
@@ -48,8 +45,7 @@ def region() -> dict:
 @pytest.fixture
 def canned(overlay: Path) -> Canned:
     """Put a worker in the model's place that speaks the real protocol and gives these answers."""
-    (overlay / "js").mkdir()
-    shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
+    put_canned_worker(overlay)
 
     def give(boxes: str = BOXES, delay_ms: int = 1, failure: str = "") -> None:
         answers = {"boxes": boxes, "description": PROSE, "delay_ms": delay_ms, "failure": failure}
@@ -144,16 +140,16 @@ def test_a_suggested_click_shows_sites_area_and_provenance(wasm_browser: Browser
     assert page.evaluate("document.body.scrollHeight <= innerHeight")
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_click_on_the_map_is_analysed_where_it_was_made(wasm_browser: Browser, open_page: Open, region: dict) -> None:
-    page = open_page(wasm_browser, "")
-    wait_ready(page)
+def test_a_click_on_the_map_is_analysed_where_it_was_made(visited: Page, region: dict) -> None:
+    page = visited
     mine = region["suggested"][0]
-    go_to(page, mine)
+    look_at(page, mine)
     wait_stage(page, "done")
     page.wait_for_timeout(1000)  # the map's flight ends
     box = page.locator("#map").bounding_box()
+    run = run_number(page)
     page.mouse.click(box["x"] + box["width"] / 2 + 120, box["y"] + box["height"] / 2 + 120)
+    expect_next_run(page, run)
     expect(page.locator("#place")).not_to_contain_text(f"{mine['lat']:.5f}")
     wait_stage(page, "done")
     point = saved_record(page)["point"]
@@ -162,24 +158,22 @@ def test_a_click_on_the_map_is_analysed_where_it_was_made(wasm_browser: Browser,
     assert point["lat"] == pytest.approx(mine["lat"], abs=0.05)
 
 
-def test_a_newer_click_wins_over_an_older_one(
-    wasm_browser: Browser, open_page: Open, canned: Canned, region: dict
-) -> None:
+def test_a_newer_click_wins_over_an_older_one(visited: Page, lasting: Lasting, region: dict) -> None:
+    page = visited
     mine, _, forest = region["suggested"]
-    canned(delay_ms=400)
-    page = open_page(wasm_browser, at(mine))
+    lasting.give(delay_ms=400)
+    look_at(page, mine)
     wait_stage(page, "detecting")
-    go_to(page, forest)
+    look_at(page, forest)
     expect(page.locator("#place")).to_contain_text(f"{forest['lat']:.5f}")
     wait_stage(page, "done")
     assert saved_record(page)["point"]["lat"] == pytest.approx(forest["lat"], abs=1e-5)
 
 
-def test_cancel_ends_a_run_and_the_next_one_works(
-    wasm_browser: Browser, open_page: Open, canned: Canned, region: dict
-) -> None:
-    canned(delay_ms=300)
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_cancel_ends_a_run_and_the_next_one_works(visited: Page, lasting: Lasting, region: dict) -> None:
+    page = visited
+    lasting.give(delay_ms=300)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "detecting")
     page.locator("#cancel").click()
     wait_stage(page, "cancelled")
@@ -197,37 +191,36 @@ def test_cancel_ends_a_run_and_the_next_one_works(
         pytest.param("", marks=pytest.mark.long),
     ],
 )
-def test_an_unreadable_answer_is_shown_as_such(
-    wasm_browser: Browser, open_page: Open, canned: Canned, region: dict, text: str
-) -> None:
-    canned(boxes=text)
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_an_unreadable_answer_is_shown_as_such(visited: Page, lasting: Lasting, region: dict, text: str) -> None:
+    page = visited
+    lasting.give(boxes=text)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     expect(page.locator("#verdict")).to_contain_text("Unreadable answer")
     expect(page.locator("#verdict-box")).not_to_contain_text(re.compile("no mining", re.IGNORECASE))
     expect(page.locator("#sites > *")).to_have_count(0)
 
 
-def test_an_empty_list_is_a_finding_of_its_own(
-    wasm_browser: Browser, open_page: Open, canned: Canned, region: dict
-) -> None:
-    canned(boxes="[]")
-    page = open_page(wasm_browser, at(region["suggested"][2]))
+def test_an_empty_list_is_a_finding_of_its_own(visited: Page, lasting: Lasting, region: dict) -> None:
+    page = visited
+    lasting.give(boxes="[]")
+    look_at(page, region["suggested"][2])
     wait_stage(page, "done")
     expect(page.locator("#verdict")).to_contain_text("No mining found in this chip by this model")
 
 
-def test_markup_in_an_answer_stays_text(wasm_browser: Browser, open_page: Open, canned: Canned, region: dict) -> None:
-    canned(boxes='[{"label": "<img src=x onerror=alert(1)>", "bbox": [0.1, 0.1, 0.5, 0.5]}]')
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_markup_in_an_answer_stays_text(visited: Page, lasting: Lasting, region: dict) -> None:
+    page = visited
+    lasting.give(boxes='[{"label": "<img src=x onerror=alert(1)>", "bbox": [0.1, 0.1, 0.5, 0.5]}]')
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     expect(page.locator("#sites > *")).to_have_count(1)
     assert page.locator("img[src='x']").count() == 0
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_place_without_a_scene_says_so(wasm_browser: Browser, open_page: Open) -> None:
-    page = open_page(wasm_browser, at({"lat": 9.5, "lon": -1.0}))
+def test_a_place_without_a_scene_says_so(visited: Page) -> None:
+    page = visited
+    look_at(page, {"lat": 9.5, "lon": -1.0})
     wait_stage(page, "failed")
     expect(page.locator("#verdict")).to_contain_text("No image in the catalogue")
     expect(page.locator("#verdict-box")).to_contain_text("says nothing about mining")
@@ -262,27 +255,26 @@ def test_an_engine_failure_is_told_and_the_next_run_works(
     wait_stage(page, "done")
 
 
-@pytest.mark.usefixtures("canned")
-def test_without_webgpu_the_processor_is_named_as_slower(wasm_browser: Browser, open_page: Open) -> None:
-    page = open_page(wasm_browser, "")
-    wait_ready(page)
+def test_without_webgpu_the_processor_is_named_as_slower(visited: Page) -> None:
+    page = visited
     page.locator("#open-model").click()
     expect(page.locator("#model")).to_contain_text("slower")
 
 
-@pytest.mark.usefixtures("canned")
-def test_everything_can_be_done_with_the_keyboard(wasm_browser: Browser, open_page: Open, region: dict) -> None:
-    page = open_page(wasm_browser, "")
-    wait_ready(page)
+def test_everything_can_be_done_with_the_keyboard(visited: Page, region: dict) -> None:
+    page = visited
+    run = run_number(page)
     page.keyboard.press("/")
     expect(page.locator("#search-text")).to_be_focused()
     page.keyboard.type("{lat}, {lon}".format(**region["suggested"][0]))
     page.keyboard.press("Enter")
+    expect_next_run(page, run)
     wait_stage(page, "done")
     page.locator("#map canvas").focus()
     page.keyboard.press("2")
     expect(page.locator("#sites [data-site='2']")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Enter")
+    expect_next_run(page, run + 1)
     wait_stage(page, "done")
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
@@ -290,10 +282,8 @@ def test_everything_can_be_done_with_the_keyboard(wasm_browser: Browser, open_pa
     expect(page.locator("#help")).not_to_be_visible()
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_coordinate_that_cannot_be_read_says_what_was_expected(wasm_browser: Browser, open_page: Open) -> None:
-    page = open_page(wasm_browser, "")
-    wait_ready(page)
+def test_a_coordinate_that_cannot_be_read_says_what_was_expected(visited: Page) -> None:
+    page = visited
     page.locator("#search-text").fill("12 zebras")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("expected a coordinate such as")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_app import at, canned, region, saved_record, wait_ready, wait_stage
+from tests.browser.lasting import look_at
+from tests.browser.test_app import at, canned, region, saved_record, wait_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["canned", "region"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("canned")]
+pytestmark = pytest.mark.browser
 
 
 def open_days(page: Page) -> None:
@@ -33,10 +34,9 @@ def is_painted(page: Page, index: int) -> bool:
     return page.locator("#days canvas").nth(index).evaluate(script)
 
 
-def test_the_best_day_is_taken_with_the_reason_and_all_are_listed_best_first(
-    wasm_browser: Browser, open_page: Open, region: dict
-) -> None:
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_the_best_day_is_taken_with_the_reason_and_all_are_listed_best_first(visited: Page, region: dict) -> None:
+    page = visited
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     expect(page.locator("#when")).to_contain_text("10 Jan 2025 (UTC), 0 % of the chip under cloud")
     expect(page.locator("#why")).to_have_text("Newest clear dry-season image: 0 % chip cloud.")
@@ -51,6 +51,7 @@ def test_the_best_day_is_taken_with_the_reason_and_all_are_listed_best_first(
     assert all(is_painted(page, index) for index in range(7))
 
 
+@pytest.mark.usefixtures("canned")
 def test_another_day_can_be_picked_and_the_link_keeps_it(wasm_browser: Browser, open_page: Open, region: dict) -> None:
     page = open_page(wasm_browser, at(region["suggested"][0]))
     wait_stage(page, "done")
@@ -69,8 +70,9 @@ def test_another_day_can_be_picked_and_the_link_keeps_it(wasm_browser: Browser, 
     expect(page.locator("#when")).to_contain_text("10 Jan 2025")
 
 
-def test_a_median_names_its_days(wasm_browser: Browser, open_page: Open, region: dict) -> None:
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_a_median_names_its_days(visited: Page, region: dict) -> None:
+    page = visited
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     open_days(page)
     page.locator("#pick-median").click()
@@ -82,6 +84,7 @@ def test_a_median_names_its_days(wasm_browser: Browser, open_page: Open, region:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("canned")
 def test_a_clouded_day_that_is_picked_is_no_image_and_the_list_offers_the_way_out(
     wasm_browser: Browser, open_page: Open, region: dict
 ) -> None:
@@ -94,11 +97,9 @@ def test_a_clouded_day_that_is_picked_is_no_image_and_the_list_offers_the_way_ou
     wait_stage(page, "done")
 
 
-@pytest.mark.usefixtures("region")
 @pytest.mark.long
-def test_another_catalogue_that_cannot_be_asked_says_what_was_expected(wasm_browser: Browser, open_page: Open) -> None:
-    page = open_page(wasm_browser, "")
-    wait_ready(page)
+def test_another_catalogue_that_cannot_be_asked_says_what_was_expected(visited: Page) -> None:
+    page = visited
     page.locator("#open-settings").click()
     page.locator("#other-catalogue summary").click()
     page.locator("#other-url").fill("http://stac.example.org")

@@ -13,24 +13,22 @@ from playwright.sync_api import expect
 from rasterio.warp import Resampling, calculate_default_transform, reproject, transform_bounds
 
 from galamsey.geo import Point, to_utm
-from tests.archive import Archive
-from tests.browser.conftest import PAGES, ROOT
-from tests.browser.test_app import RUN_MS, canned, go_to, region, saved_record, wait_stage
-from tests.faults.test_imagery_faults import use_archive
+from tests.browser.conftest import ROOT
+from tests.browser.lasting import expect_next_run, look_at, run_number
+from tests.browser.test_app import RUN_MS, region, saved_record, wait_stage
+from tests.faults.test_imagery_faults import archive, use_archive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-    Open = Callable[[Browser, str], Page]
+    from tests.archive import Archive
 
-__all__ = ["canned", "region"]
+__all__ = ["archive", "region"]
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.usefixtures("canned"),
     pytest.mark.filterwarnings(
         "ignore:Use `@` matmul:PendingDeprecationWarning"
     ),  # rasterio's own, while it reprojects
@@ -41,13 +39,6 @@ HOME = "EPSG:32630"
 OVERLAP_M = 600.0
 """Squares and zones overlap; here by less than a chip, so that none holds all of it."""
 LOOK = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 128, 128).data)"
-
-
-@pytest.fixture
-def site(overlay: Path) -> Iterator[Archive]:
-    """The site with a STAC API over the files in the overlay."""
-    with Archive(ROOT, overlays=(overlay, PAGES)) as archive:
-        yield archive
 
 
 def newest(archive: Archive) -> dict:
@@ -104,7 +95,7 @@ def to_zone(
 
 
 def look(page: Page, place: dict) -> dict:
-    go_to(page, place)
+    look_at(page, place)
     expect(page.locator("#place")).to_contain_text(f"{place['lat']:.5f}")
     wait_stage(page, "done", timeout=RUN_MS)
     return saved_record(page)
@@ -115,21 +106,22 @@ def composites(page: Page) -> list[np.ndarray]:
 
 
 def test_a_chip_across_two_squares_shows_what_one_scene_of_all_of_it_shows(
-    wasm_browser: Browser, open_page: Open, site: Archive, overlay: Path, region: dict
+    visited: Page, archive: Archive, overlay: Path, region: dict
 ) -> None:
     mine = region["suggested"][0]
-    whole = newest(site)
+    whole = newest(archive)
     x = to_utm(Point(mine["lon"], mine["lat"]), 32630).x
     names = ("S2A_30NWEST_20250110_0_L2A", "S2A_30NEAST_20250110_0_L2A")
-    halves = [half(site, overlay, name, x, west=name == names[0]) for name in names]
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    site.items = [whole]
+    halves = [half(archive, overlay, name, x, west=name == names[0]) for name in names]
+    page = visited
+    use_archive(page, archive)
+    archive.items = [whole]
     one = look(page, mine)
     expected = composites(page)
-    site.items = halves
+    archive.items = halves
+    run = run_number(page)
     page.locator("#retry").click()
-    expect(page.locator("#inspector")).to_have_attribute("data-run", "2")
+    expect_next_run(page, run)
     wait_stage(page, "done", timeout=RUN_MS)
     joined = saved_record(page)
     rows = dict(joined["provenance"])
@@ -141,23 +133,24 @@ def test_a_chip_across_two_squares_shows_what_one_scene_of_all_of_it_shows(
 
 
 def test_a_chip_across_two_zones_lies_in_the_first_ones_grid_and_shows_the_same_ground(
-    wasm_browser: Browser, open_page: Open, site: Archive, overlay: Path, region: dict
+    visited: Page, archive: Archive, overlay: Path, region: dict
 ) -> None:
     mine = region["suggested"][0]
-    whole = newest(site)
+    whole = newest(archive)
     x = to_utm(Point(mine["lon"], mine["lat"]), 32630).x - 100  # the western half holds less
     halves = [
-        half(site, overlay, "S2A_30NWEST_20250110_0_L2A", x + 400, west=True),
-        half(site, overlay, "S2A_31NEAST_20250110_0_L2A", x + 400, west=False, epsg=32631),
+        half(archive, overlay, "S2A_30NWEST_20250110_0_L2A", x + 400, west=True),
+        half(archive, overlay, "S2A_31NEAST_20250110_0_L2A", x + 400, west=False, epsg=32631),
     ]
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    site.items = [whole]
+    page = visited
+    use_archive(page, archive)
+    archive.items = [whole]
     look(page, mine)
     expected = composites(page)
-    site.items = halves
+    archive.items = halves
+    run = run_number(page)
     page.locator("#retry").click()
-    expect(page.locator("#inspector")).to_have_attribute("data-run", "2")
+    expect_next_run(page, run)
     wait_stage(page, "done", timeout=RUN_MS)
     record = saved_record(page)
     assert "joined from 2 scenes of that day (30NWEST, 31NEAST)" in dict(record["provenance"])["Placement"]

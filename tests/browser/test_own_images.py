@@ -13,14 +13,13 @@ import rasterio
 from playwright.sync_api import expect
 
 from galamsey.geo import Point, to_utm
+from tests.browser.lasting import expect_next_run, look_at, run_number
 from tests.safe import description
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from playwright.sync_api import Page
 
-    from playwright.sync_api import Browser, Page
-
-    Open = Callable[[Browser, str], Page]
+    from tests.browser.lasting import Lasting
 
 ROOT = Path(__file__).resolve().parents[2]
 START_MS = 60_000
@@ -36,12 +35,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def canned(overlay: Path) -> Path:
-    (overlay / "js").mkdir()
-    shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
-    answers = {"boxes": BOXES, "description": "One pit.", "delay_ms": 1, "failure": ""}
-    (overlay / "canned-answers.json").write_text(json.dumps(answers))
-    return overlay
+def page(visited: Page, lasting: Lasting) -> Page:
+    lasting.give(boxes=BOXES)
+    return visited
 
 
 def mine() -> Point:
@@ -91,20 +87,20 @@ def write(path: Path, values: np.ndarray, transform: rasterio.Affine | None, **o
     return path
 
 
-def start(open_page: Open, browser: Browser) -> Page:
-    page = open_page(browser, "")
-    page.locator("body[data-ready]").wait_for(timeout=START_MS)
-    return page
-
-
 def choose(page: Page, *paths: Path) -> None:
     if not page.locator("#own").is_visible():
-        page.locator("#first-own").click()
+        open_form(page)
     page.locator("#own-input").set_input_files(list(paths))
 
 
+def open_form(page: Page) -> None:
+    page.evaluate("document.getElementById('first-own').click()")  # hidden beside a result
+
+
 def run(page: Page) -> dict:
+    before = run_number(page)
     page.locator("#own-run").click()
+    expect_next_run(page, before)
     page.locator("#inspector[data-stage='done'], #inspector[data-stage='failed']").wait_for(timeout=RUN_MS)
     with page.expect_download() as download:
         page.locator("#save").click()
@@ -120,13 +116,9 @@ def rows(record: dict) -> dict[str, str]:
     return dict(record["provenance"])
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_geotiff_goes_from_the_file_to_sites_on_the_map(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_a_geotiff_goes_from_the_file_to_sites_on_the_map(page: Page, tmp_path: Path) -> None:
     values, transform = cut()
     path = write(tmp_path / "mine.tif", values, transform, names=BANDS, compress="deflate", predictor=2, tiled=True)
-    page = start(open_page, wasm_browser)
     choose(page, path)
     expect(page.locator("#own-wizard")).to_be_visible(timeout=START_MS)
     expect(page.locator("#own-facts")).to_contain_text("6 bands of uint16, 128 x 128 px of 10 m")
@@ -143,35 +135,24 @@ def test_a_geotiff_goes_from_the_file_to_sites_on_the_map(
     expect(page.locator(".chart-marker")).to_have_count(1)
 
 
-def test_the_pictures_are_those_of_the_catalogue_for_the_same_ground(
-    wasm_browser: Browser, open_page: Open, canned: Path, tmp_path: Path
-) -> None:
+def test_the_pictures_are_those_of_the_catalogue_for_the_same_ground(page: Page, tmp_path: Path) -> None:
     """The same pixels reach the model, whichever way they came."""
-    del canned
     values, transform = cut()
     path = write(tmp_path / "mine.tif", values, transform, names=BANDS)
-    page = start(open_page, wasm_browser)
-    page.locator("#suggested button").first.click()
+    look_at(page, {"lat": mine().lat, "lon": mine().lon})
     page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
     look = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 128, 128).data)"
     scene = {name: page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")}
-    page.evaluate("document.getElementById('first-own').click()")
     choose(page, path)
-    page.locator("#own-run").click()
+    assert run(page)["own_file"] == "mine.tif"
     expect(page.locator("#place-utm")).to_contain_text("UTM")
-    expect(page.locator("#inspector")).to_have_attribute("data-run", "2")
-    page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
     for name, pixels in scene.items():
         own = page.evaluate(look, f"composite-{name}")
         assert own == pixels, f"{name}: another place or other bands"
 
 
-@pytest.mark.usefixtures("canned")
-def test_without_swir_the_run_waits_for_the_persons_word(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_without_swir_the_run_waits_for_the_persons_word(page: Page, tmp_path: Path) -> None:
     values, transform = cut()
-    page = start(open_page, wasm_browser)
     choose(page, write(tmp_path / "four.tif", values[:4], transform))
     expect(page.locator("#own-cautions")).to_contain_text("misses more mines", timeout=START_MS)
     expect(page.locator("#own-cautions")).to_contain_text("small pits")
@@ -182,12 +163,8 @@ def test_without_swir_the_run_waits_for_the_persons_word(
     assert "short-wave infrared" in rows(record)["Outside the training"]
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_file_without_a_place_has_hectares_only_once_its_pixel_size_is_given(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_a_file_without_a_place_has_hectares_only_once_its_pixel_size_is_given(page: Page, tmp_path: Path) -> None:
     values, _ = cut()
-    page = start(open_page, wasm_browser)
     choose(page, write(tmp_path / "nowhere.tif", values, None))
     expect(page.locator("#own-facts")).to_contain_text("without a place", timeout=START_MS)
     record = run(page)
@@ -202,13 +179,9 @@ def test_a_file_without_a_place_has_hectares_only_once_its_pixel_size_is_given(
     assert record["box_area_ha"] == pytest.approx(0.25 * 0.125 * 163.84, abs=0.01)
 
 
-@pytest.mark.usefixtures("canned")
 @pytest.mark.long
-def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(page: Page, tmp_path: Path) -> None:
     values, transform = cut(300)
-    page = start(open_page, wasm_browser)
     choose(page, write(tmp_path / "wide.tif", values, transform, names=BANDS))
     expect(page.locator("#own-facts")).to_contain_text("9 chips", timeout=START_MS)
     run(page)
@@ -219,18 +192,14 @@ def test_all_chips_of_a_larger_file_are_looked_at_one_after_the_other(
     expect(page.locator("#own-bar")).not_to_be_visible()
 
 
-@pytest.mark.usefixtures("canned")
 @pytest.mark.long
-def test_a_click_inside_the_footprint_is_looked_at_and_one_outside_asks_nobody(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_a_click_inside_the_footprint_is_looked_at_and_one_outside_asks_nobody(page: Page, tmp_path: Path) -> None:
     values, transform = cut(300)
-    page = start(open_page, wasm_browser)
     choose(page, write(tmp_path / "wide.tif", values, transform, names=BANDS))
     run(page)
-    page.locator("#search-text").fill(f"{mine().lat + 0.005}, {mine().lon + 0.005}")
-    page.keyboard.press("Enter")
-    expect(page.locator("#place")).to_contain_text(f"{mine().lat + 0.005:.2f}")
+    look_at(page, {"lat": mine().lat + 0.005, "lon": mine().lon + 0.005})
+    lat, lon = (float(part) for part in page.locator("#place").inner_text().split(", "))
+    assert (lat, lon) == pytest.approx((mine().lat + 0.005, mine().lon + 0.005), abs=0.001)
     page.locator("#inspector[data-stage='done']").wait_for(timeout=RUN_MS)
     page.locator("#search-text").fill(f"{mine().lat + 0.5}, {mine().lon}")
     page.keyboard.press("Enter")
@@ -258,10 +227,7 @@ def product(folder: Path, values: np.ndarray, transform: rasterio.Affine) -> lis
     return written
 
 
-@pytest.mark.usefixtures("canned")
-def test_a_sentinel_product_shows_what_the_same_values_show_as_a_geotiff(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_a_sentinel_product_shows_what_the_same_values_show_as_a_geotiff(page: Page, tmp_path: Path) -> None:
     values, transform = cut(300)
     values[4:] = values[4:, ::2, ::2].repeat(2, 1).repeat(2, 2)  # what a product keeps of its 20 m bands
     root = tmp_path / "S2B_MSIL2A.SAFE"
@@ -269,14 +235,12 @@ def test_a_sentinel_product_shows_what_the_same_values_show_as_a_geotiff(
     (root / "MTD_MSIL2A.xml").write_text("<xml/>")
     archive = Path(shutil.make_archive(str(tmp_path / "product"), "zip", tmp_path, root.name))
     look = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 128, 128).data)"
-    page = start(open_page, wasm_browser)
     choose(page, write(tmp_path / "same.tif", values, transform, names=BANDS))
     expect(page.locator("#own-wizard")).to_be_visible(timeout=START_MS)
     record = run(page)
     expected = [page.evaluate(look, f"composite-{name}") for name in ("rgb", "swir")]
     for files in ([archive], paths):
         page.locator("#own-close").click()
-        page.evaluate("document.getElementById('first-own').click()")
         choose(page, *files)
         expect(page.locator("#own-facts")).to_contain_text("300 x 300 px of 10 m", timeout=START_MS)
         assert set(chosen(page)) == {"blue", "green", "red", "nir", "swir16", "swir22"}
@@ -295,12 +259,11 @@ def offset_rule(page: Page) -> str:
 
 def open_again(page: Page) -> None:
     page.locator("#own-close").click()
-    page.evaluate("document.getElementById('first-own').click()")
+    open_form(page)
 
 
-@pytest.mark.usefixtures("canned")
 def test_a_product_folder_is_opened_by_its_button_and_its_description_decides_on_the_offset(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
+    page: Page, tmp_path: Path
 ) -> None:
     """The values carry 1000, as those of baseline 05.11 do; a second description lies and the dark pixels tell."""
     values, transform = cut(300)
@@ -309,8 +272,7 @@ def test_a_product_folder_is_opened_by_its_button_and_its_description_decides_on
     product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", with_offset, transform)
     (root / "INSPIRE.xml").write_text("<x/>")
     (root / "MTD_MSIL2A.xml").write_bytes(description())
-    page = start(open_page, wasm_browser)
-    page.locator("#first-own").click()
+    open_form(page)
     with page.expect_file_chooser() as chooser:
         page.locator("#own-folder").click()
     assert chooser.value.element.get_attribute("webkitdirectory") is not None
@@ -332,15 +294,13 @@ def test_a_product_folder_is_opened_by_its_button_and_its_description_decides_on
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("canned")
 def test_a_description_that_cannot_be_read_is_told_and_the_name_of_the_product_serves(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
+    page: Page, tmp_path: Path
 ) -> None:
     values, transform = cut(300)
     root = tmp_path / NAME
     product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", np.maximum(values, 1050), transform)
     hostile = b'<!DOCTYPE a [<!ENTITY b "05.11">]><Level-2A_User_Product>&b;</Level-2A_User_Product>'
-    page = start(open_page, wasm_browser)
     for data, said in ((hostile, "document type declaration"), (description()[:700], "cut short")):
         (root / "MTD_MSIL2A.xml").write_bytes(data)
         archive = Path(shutil.make_archive(str(tmp_path / "product"), "zip", tmp_path, root.name))
@@ -354,13 +314,11 @@ def test_a_description_that_cannot_be_read_is_told_and_the_name_of_the_product_s
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("canned")
-def test_a_product_folder_can_be_dropped_on_the_page(wasm_browser: Browser, open_page: Open, tmp_path: Path) -> None:
+def test_a_product_folder_can_be_dropped_on_the_page(page: Page, tmp_path: Path) -> None:
     values, transform = cut(300)
     root = tmp_path / NAME
     product(root / "GRANULE/L2A_T30NXM_A040991/IMG_DATA", np.maximum(values, 1050), transform)
     (root / "MTD_MSIL2A.xml").write_bytes(description())
-    page = start(open_page, wasm_browser)
     devtools = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(root)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -369,10 +327,7 @@ def test_a_product_folder_can_be_dropped_on_the_page(wasm_browser: Browser, open
     assert offset_rule(page) == "MTD_MSIL2A.xml: baseline 05.11, 1000 added"
 
 
-@pytest.mark.usefixtures("canned")
-def test_an_archive_without_a_product_and_a_damaged_band_are_refused_by_name(
-    wasm_browser: Browser, open_page: Open, tmp_path: Path
-) -> None:
+def test_an_archive_without_a_product_and_a_damaged_band_are_refused_by_name(page: Page, tmp_path: Path) -> None:
     values, transform = cut(300)
     paths = product(tmp_path / "X.SAFE/IMG_DATA", values, transform)
     (tmp_path / "notes").mkdir()
@@ -380,7 +335,6 @@ def test_an_archive_without_a_product_and_a_damaged_band_are_refused_by_name(
     other = Path(shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path, "notes"))
     cut_short = tmp_path / "T30NXM_B02_10m.jp2"
     cut_short.write_bytes(paths[0].read_bytes()[:-2000])
-    page = start(open_page, wasm_browser)
     choose(page, other)
     expect(page.locator("#own-problems")).to_contain_text("B02, B03, B04, B08, B11, B12 missing")
     page.locator("#own-input").set_input_files([cut_short])

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.archive import Archive
+from tests.browser.lasting import look_at
 from tests.browser.test_app import RUN_MS, canned, go_to, region, wait_ready, wait_stage
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _tile() -> bytes:
 
 TILE = _tile()
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("canned")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -99,6 +100,15 @@ def start(open_page: Open, browser: Browser, world: World) -> Page:
     return page
 
 
+@pytest.fixture
+def page(visited: Page, world: World) -> Iterator[Page]:
+    """A page that others have used, with the world around it; left without lockdown and backdrop."""
+    world.attach(visited.context)
+    yield visited
+    set_lockdown(visited, on=False)
+    set_backdrop(visited, on=False)
+
+
 def use_earth_search(page: Page) -> None:
     page.locator("#open-settings").click()
     page.locator("#catalogues [value='earth-search']").check()
@@ -120,10 +130,17 @@ def set_lockdown(page: Page, *, on: bool) -> None:
     close_panel(page)
 
 
+def set_backdrop(page: Page, *, on: bool) -> None:
+    page.locator("#open-settings").click()
+    page.locator("#backdrop").set_checked(on)
+    page.locator("#settings footer [data-close]").click()
+
+
 def cell(page: Page, host: str, name: str) -> str:
     return page.locator(f"#privacy-log [data-host='{host.removeprefix('https://')}'] [data-{name}]").inner_text()
 
 
+@pytest.mark.usefixtures("canned")
 def test_the_log_shows_each_host_with_purpose_requests_and_bytes(
     wasm_browser: Browser, open_page: Open, world: World, region: dict
 ) -> None:
@@ -148,6 +165,7 @@ def test_the_log_shows_each_host_with_purpose_requests_and_bytes(
     assert "kB" in cell(page, FILES, "received")
 
 
+@pytest.mark.usefixtures("canned")
 def test_lockdown_refuses_catalogue_imagery_model_and_backdrop_at_once_and_survives_a_reload(
     wasm_browser: Browser, open_page: Open, world: World, region: dict
 ) -> None:
@@ -162,9 +180,7 @@ def test_lockdown_refuses_catalogue_imagery_model_and_backdrop_at_once_and_survi
     go_to(page, region["suggested"][0])
     wait_stage(page, "failed")
     expect(page.locator("#verdict-box")).to_contain_text("Not looked at: lockdown is on")
-    page.locator("#open-settings").click()
-    page.locator("#backdrop").check()
-    page.locator("#settings footer [data-close]").click()
+    set_backdrop(page, on=True)
     page.locator("#open-model").click()
     page.locator("#models [value='full']").check()
     page.locator("#load-model").click()
@@ -180,35 +196,31 @@ def test_lockdown_refuses_catalogue_imagery_model_and_backdrop_at_once_and_survi
 
 
 def test_in_lockdown_the_practice_region_works_and_switched_off_the_world_is_there_again(
-    wasm_browser: Browser, open_page: Open, world: World, region: dict
+    page: Page, world: World, region: dict
 ) -> None:
-    page = start(open_page, wasm_browser, world)
     set_lockdown(page, on=True)
-    go_to(page, region["suggested"][0])
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done", timeout=RUN_MS)
     expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")
     assert world.asked == []
     set_lockdown(page, on=False)
     use_earth_search(page)
-    page.locator("#open-settings").click()
-    page.locator("#backdrop").check()
-    page.locator("#settings footer [data-close]").click()
-    go_to(page, region["suggested"][1])
+    set_backdrop(page, on=True)
+    look_at(page, region["suggested"][1])
     wait_stage(page, "done", timeout=RUN_MS)
     assert any(url.startswith(FILES) for url in world.asked)
     open_panel(page)
     expect(page.locator("#privacy-log")).to_contain_text("backdrop of the map")
+    close_panel(page)
     assert any(url.startswith(BACKDROP) for url in world.asked), "the control: the map's tiles pass the gate too"
 
 
-def test_switching_lockdown_on_ends_what_is_under_way(
-    wasm_browser: Browser, open_page: Open, world: World, region: dict
-) -> None:
-    page = start(open_page, wasm_browser, world)
+@pytest.mark.usefixtures("world")
+def test_switching_lockdown_on_ends_what_is_under_way(page: Page, region: dict) -> None:
     held: list[Route] = []
     page.context.route(f"{FILES}/**", lambda route: held.append(route))  # noqa: PLW0108 (Playwright cannot wrap a builtin)
     use_earth_search(page)
-    go_to(page, region["suggested"][0])
+    look_at(page, region["suggested"][0])
     expect(page.locator("#connection")).to_be_visible()
     while not held:
         page.wait_for_timeout(50)
@@ -217,8 +229,7 @@ def test_switching_lockdown_on_ends_what_is_under_way(
     expect(page.locator("#verdict-box")).to_contain_text("Not looked at: lockdown is on")
 
 
-def test_ways_out_that_the_page_does_not_use_are_closed(wasm_browser: Browser, open_page: Open, world: World) -> None:
-    page = start(open_page, wasm_browser, world)
+def test_ways_out_that_the_page_does_not_use_are_closed(page: Page, world: World) -> None:
     tried = page.evaluate(
         """() => Object.fromEntries(["XMLHttpRequest", "WebSocket", "EventSource"].map((name) => {
           try {

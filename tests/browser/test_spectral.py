@@ -9,19 +9,16 @@ import pytest
 import rasterio
 from playwright.sync_api import expect
 
-from tests.browser.test_app import ROOT, at, canned, region, wait_stage
+from tests.browser.lasting import look_at
+from tests.browser.test_app import ROOT, region, wait_stage
 from tools.landscape.region import MINE_POINT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from playwright.sync_api import Page
 
-    from playwright.sync_api import Browser, Page
+__all__ = ["region"]
 
-    Open = Callable[[Browser, str], Page]
-
-__all__ = ["canned", "region"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("canned")]
+pytestmark = pytest.mark.browser
 
 LEFT, RIGHT = '#composites [data-slot="0"]', '#composites [data-slot="1"]'
 ITEM = ROOT / "practice/items/S2B_30NXM_20250110_0_L2A"
@@ -30,10 +27,16 @@ MINE_CORNER_PX = tuple(int(centre) - 64 for centre in MINE_POINT)
 
 
 @pytest.fixture
-def result(wasm_browser: Browser, open_page: Open, region: dict) -> Page:
-    page = open_page(wasm_browser, at(region["suggested"][0]))
-    wait_stage(page, "done")
-    return page
+def result(visited: Page, region: dict) -> Page:
+    """A result in the views that the model sees, as large as they are at first."""
+    look_at(visited, region["suggested"][0])
+    wait_stage(visited, "done")
+    for picture, view in ((LEFT, "rgb"), (RIGHT, "swir")):
+        visited.locator(f"{picture} select").select_option(view)
+    out = visited.locator("#composites [data-zoom='out']")
+    while out.is_enabled():
+        out.click()
+    return visited
 
 
 def pixels(page: Page, selector: str) -> np.ndarray:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.conftest import (  # noqa: F401 - fixtures
+    lasting,
     open_bench,
     open_page,
     overlay,
     playwright,
     site,
+    visited,
     wasm_browser,
     watch,
     webgpu_browser,

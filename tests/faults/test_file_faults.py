@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zipfile
@@ -14,17 +15,12 @@ import rasterio
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import open_page, overlay, playwright, site, wasm_browser, watch  # noqa: F401 - fixtures
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-    Open = Callable[[Browser, str], Page]
-
-START_MS = 60_000
 SIDE = 128
 RNG = np.random.default_rng(27)
 PIXELS = RNG.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -36,11 +32,16 @@ pytestmark = [
 
 
 @pytest.fixture
-def page(wasm_browser: Browser, open_page: Open) -> Page:  # noqa: F811 - fixtures
-    page = open_page(wasm_browser, "")
-    page.locator("body[data-ready]").wait_for(timeout=START_MS)
-    page.locator("#first-own").click()
-    return page
+def page(visited: Page) -> Page:
+    """The dialog for own files, with nothing in it of the files before."""
+    visited.evaluate("document.getElementById('first-own').click()")  # hidden beside a result
+    offer(visited, ("good_rgb.png", GOOD), ("good_swir.png", GOOD))
+    expect_opened(visited)
+    visited.locator("#own-other").click()
+    expect(visited.locator("#own-choose")).to_be_visible()
+    expect(visited.locator("#own-wizard")).to_be_hidden()
+    expect(visited.locator("#own-problems")).to_be_hidden()
+    return visited
 
 
 def offer(page: Page, *files: tuple[str, bytes]) -> None:
@@ -51,6 +52,7 @@ def offer(page: Page, *files: tuple[str, bytes]) -> None:
 
 def expect_refused(page: Page, *reasons: str) -> None:
     """The file is named with its reason, and a good one can be opened afterwards."""
+    expect(page.locator("#own-problems")).to_be_visible()
     for reason in reasons:
         expect(page.locator("#own-problems")).to_contain_text(reason)
     expect(page.locator("#own-wizard")).not_to_be_visible()
@@ -239,14 +241,15 @@ def test_row_29_hostile_files_are_refused_within_a_second_in_the_worker_itself(p
     good = tiff(tmp_path / "a.tif")
     for make, _ in HOSTILE.values():
         took = page.evaluate(
-            """async (bytes) => {
+            """async (text) => {
+              const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
               const files = await import("/js/own_files.js");
-              const key = files.keep(new Blob([new Uint8Array(bytes)]));
+              const key = files.keep(new Blob([bytes]));
               const started = performance.now();
               const name = await files.readHeader(key).then(() => "opened", (error) => error.name);
               return { name, ms: performance.now() - started };
             }""",
-            list(make(good)),
+            base64.b64encode(make(good)).decode(),
         )
         assert took["name"] in {"UnsafeFile", "UnsupportedFile"}
         assert took["ms"] < 1000
@@ -261,9 +264,10 @@ def test_row_29_damaged_files_end_in_a_word_or_a_picture_never_in_silence(page: 
         for _ in range(int(rng.integers(1, 8))):
             data[int(rng.integers(4, 400))] = int(rng.integers(0, 256))
         outcome = page.evaluate(
-            """async (bytes) => {
+            """async (text) => {
+              const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
               const files = await import("/js/own_files.js");
-              const key = files.keep(new Blob([new Uint8Array(bytes)]));
+              const key = files.keep(new Blob([bytes]));
               try {
                 const { width, height } = await files.readHeader(key);
                 await files.readWindow(key, [0], [0, 0, Math.min(width, 128), Math.min(height, 128)]);
@@ -274,6 +278,6 @@ def test_row_29_damaged_files_end_in_a_word_or_a_picture_never_in_silence(page: 
                 files.close(key);
               }
             }""",
-            list(data),
+            base64.b64encode(data).decode(),
         )
         assert outcome in {"read", "UnsafeFile", "UnsupportedFile", "DamagedFile"}

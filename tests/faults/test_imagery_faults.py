@@ -14,18 +14,10 @@ import pytest
 import rasterio
 from playwright.sync_api import expect
 
-from tests.archive import EMPTY, HTML, NOT_FOUND, Answer, Archive, rewrite, trouble, write_like_earth_search
-from tests.browser.conftest import PAGES, ROOT
-from tests.browser.test_app import (
-    START_MS,
-    at,
-    canned,
-    go_to,
-    region,
-    saved_record,
-    wait_ready,
-    wait_stage,
-)
+from tests.archive import CORS, EMPTY, HTML, NOT_FOUND, Answer, Archive, rewrite, trouble, write_like_earth_search
+from tests.browser.conftest import ROOT
+from tests.browser.lasting import look_at, use_practice_region
+from tests.browser.test_app import START_MS, at, canned, region, saved_record, wait_ready, wait_stage
 from tools.landscape.region import MINE_POINT
 
 if TYPE_CHECKING:
@@ -35,29 +27,41 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from tests.browser.conftest import Watch
+    from tests.browser.lasting import Lasting
+    from tools.serve import Server
 
     Open = Callable[[Browser, str], Page]
 
 __all__ = ["canned", "region"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("canned")]
+pytestmark = pytest.mark.browser
 
 NETWORK_WORDS = ("the server responded with a status of", "Failed to load resource")
 
 
 @pytest.fixture
-def site(overlay: Path) -> Iterator[Archive]:
-    """The site with a STAC API that fails on demand."""
-    with Archive(ROOT, overlays=(overlay, PAGES)) as archive:
-        yield archive
+def archive(overlay: Path, watch: Watch) -> Iterator[Archive]:
+    """A STAC API with its files, on an origin of the test's own, that fails on demand."""
+    with Archive(ROOT, overlays=(overlay,), headers=CORS) as running:
+        watch.origins.append(running.url)
+        yield running
 
 
-def use_archive(page: Page, site: Archive) -> None:
+@pytest.fixture
+def model_asked(lasting: Lasting, visited: Page) -> Callable[[], int]:
+    """Tells how often the stand-in for the model was asked anything since the test began."""
+    del visited
+    before = lasting.model_requests
+    return lambda: lasting.model_requests - before
+
+
+def use_archive(page: Page, archive: Archive) -> None:
     """Enter the test's catalogue as a person enters one of their own."""
     wait_ready(page)
     page.locator("#open-settings").click()
-    page.locator("#other-catalogue summary").click()
-    page.locator("#other-url").fill(site.api_url)
+    if not page.locator("#other-url").is_visible():
+        page.locator("#other-catalogue summary").click()
+    page.locator("#other-url").fill(archive.api_url)
     page.locator("#use-other").click()
     expect(page.locator("#catalogues input[value='other']")).to_be_checked()
     page.keyboard.press("Escape")
@@ -69,26 +73,20 @@ def answers_while_waiting(page: Page) -> None:
     page.keyboard.press("Escape")
 
 
-def model_requests(site: Archive) -> int:
-    """Return how often the stand-in model was asked for anything: probe and load, then each run."""
-    return sum(entry.path == "/canned-answers.json" for entry in site.log)
-
-
-def assert_no_image(page: Page, site: Archive, *said: str) -> None:
-    """The run ended without an image, says why, and the model was not asked."""
+def assert_no_image(page: Page, *said: str) -> None:
+    """The run ended without an image, and says why."""
     wait_stage(page, "failed")
     box = page.locator("#verdict-box")
     expect(page.locator("#verdict")).to_contain_text("No usable image")
     for part in said:
         expect(box).to_contain_text(part)
     expect(box).to_contain_text("says nothing about mining")
-    assert model_requests(site) == 2
     record = saved_record(page)
     assert (record["boxes"], record["sites"], record["description"]) == (None, [], None)
 
 
 def assert_next_click_works(page: Page, region: dict) -> None:
-    go_to(page, region["suggested"][2])
+    look_at(page, region["suggested"][2])
     wait_stage(page, "done", timeout=START_MS)
     expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")
 
@@ -97,16 +95,17 @@ def assert_next_click_works(page: Page, region: dict) -> None:
 
 
 def test_34_files_that_are_gone_are_no_image(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
+    visited: Page, archive: Archive, model_asked: Callable[[], int], region: dict, watch: Watch
 ) -> None:
     watch.expected += NETWORK_WORDS
-    site.change_file = lambda _path: NOT_FOUND
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
-    assert_no_image(page, site, "none of 8 dates", "404")
-    assert len(site.band_requests) <= 8  # each date once: a refusal is not asked again
-    site.change_file = lambda _path: None
+    archive.change_file = lambda _path: NOT_FOUND
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
+    assert_no_image(page, "none of 8 dates", "404")
+    assert model_asked() == 0
+    assert len(archive.band_requests) <= 8  # each date once: a refusal is not asked again
+    archive.change_file = lambda _path: None
     assert_next_click_works(page, region)
 
 
@@ -127,20 +126,29 @@ def test_34_files_that_are_gone_are_no_image(
     ids=["all cloud", "nodata in the classes", "values near 65,000", "nodata in a band"],
 )
 def test_34_a_chip_that_shows_no_ground_is_no_image(  # noqa: PLR0917 - fixtures
-    wasm_browser: Browser, open_page: Open, site: Archive, overlay: Path, region: dict, change: Callable, said: str
+    visited: Page,
+    archive: Archive,
+    overlay: Path,
+    model_asked: Callable[[], int],
+    region: dict,
+    change: Callable,
+    said: str,
 ) -> None:
+    page = visited
     rewrite(overlay, change, ROOT)
-    page = open_page(wasm_browser, at(region["suggested"][0]))
-    assert_no_image(page, site, said)
-    for path in overlay.glob("practice/items/*/*.tif"):
-        path.unlink()
-    page.reload()  # files that were opened once are remembered: a changed archive is another visit
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
+    assert_no_image(page, said)
+    assert model_asked() == 0
+    use_practice_region(page)
     assert_next_click_works(page, region)
 
 
 def test_34_values_near_65000_in_a_part_are_masked_and_told(
-    wasm_browser: Browser, open_page: Open, overlay: Path, region: dict
+    visited: Page, archive: Archive, overlay: Path, region: dict
 ) -> None:
+    page = visited
+
     def spoil(stem: str, values: np.ndarray) -> np.ndarray:
         if stem != "B04":
             return values
@@ -150,7 +158,8 @@ def test_34_values_near_65000_in_a_part_are_masked_and_told(
         return spoiled
 
     rewrite(overlay, spoil, ROOT)
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     page.locator("#composites [data-slot='0'] .frame").hover(position={"x": 100, "y": 9})
     expect(page.locator("#readout")).to_contain_text("No value here: missing, saturated or corrupt")
@@ -180,104 +189,104 @@ def test_34_values_near_65000_in_a_part_are_masked_and_told(
     ids=["500", "502", "HTML", "nothing", "503 for long", "403", "other JSON"],
 )
 def test_35_a_catalogue_in_trouble_is_asked_again_then_told_and_the_next_click_works(  # noqa: PLR0917 - fixtures
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch, answer: Answer, said: str,
-    asked: int,
+    visited: Page, archive: Archive, model_asked: Callable[[], int], region: dict, watch: Watch, answer: Answer,
+    said: str, asked: int,
 ) -> None:  # fmt: skip
     watch.expected += NETWORK_WORDS
-    site.catalogue_always = answer
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.catalogue_always = answer
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     answers_while_waiting(page)
     wait_stage(page, "failed")
     expect(page.locator("#verdict")).to_contain_text("The run did not finish")
     expect(page.locator("#verdict-box")).to_contain_text(said)
     expect(page.locator("#verdict-box")).to_contain_text("Localhost")
-    assert len(site.searches) == asked
-    assert model_requests(site) == 2
-    site.catalogue_always = None
+    assert len(archive.searches) == asked
+    assert model_asked() == 0
+    archive.catalogue_always = None
     assert_next_click_works(page, region)
 
 
 @pytest.mark.long
-def test_35_a_catalogue_that_recovers_is_used(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
-) -> None:
+def test_35_a_catalogue_that_recovers_is_used(visited: Page, archive: Archive, region: dict, watch: Watch) -> None:
     watch.expected += NETWORK_WORDS
-    site.catalogue_answers = [trouble(502), HTML, EMPTY]
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.catalogue_answers = [trouble(502), HTML, EMPTY]
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
-    assert len(site.searches) == 3 + 3
-    assert [body.get("next") for body in site.searches[3:]] == [None, 3, 6]
+    assert len(archive.searches) == 3 + 3
+    assert [body.get("next") for body in archive.searches[3:]] == [None, 3, 6]
     assert dict(saved_record(page)["provenance"])["Found in"] == "Sentinel-2 (localhost)"
 
 
 def test_35_a_catalogue_that_goes_in_circles_is_an_error_after_a_few_pages(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict
+    visited: Page, archive: Archive, region: dict
 ) -> None:
-    site.goes_in_circles = True
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.goes_in_circles = True
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "failed")
     expect(page.locator("#verdict-box")).to_contain_text("the catalogue goes in circles")
-    assert len(site.searches) <= 3
-    site.goes_in_circles = False
+    assert len(archive.searches) <= 3
+    archive.goes_in_circles = False
     assert_next_click_works(page, region)
 
 
 def test_35_an_empty_answer_is_no_image_in_the_catalogue_and_no_error(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict
+    visited: Page, archive: Archive, region: dict
 ) -> None:
-    site.items = []
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.items = []
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "failed")
     expect(page.locator("#verdict")).to_contain_text("No image in the catalogue")
-    assert len(site.searches) == 1
+    assert len(archive.searches) == 1
 
 
 def test_35_waiting_for_a_catalogue_can_be_cancelled(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
+    visited: Page, archive: Archive, region: dict, watch: Watch
 ) -> None:
     watch.expected += NETWORK_WORDS
-    site.catalogue_always = trouble(503, "40")
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.catalogue_always = trouble(503, "40")
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     page.locator("#cancel").click()
     wait_stage(page, "cancelled")
-    asked = len(site.searches)
-    site.catalogue_always = None
+    asked = len(archive.searches)
+    archive.catalogue_always = None
     assert_next_click_works(page, region)
-    assert len(site.searches) <= asked + 3
+    assert len(archive.searches) <= asked + 3
 
 
 def test_35_where_earth_search_fails_the_second_catalogue_answers_and_is_named(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
+    visited: Page, archive: Archive, region: dict, watch: Watch
 ) -> None:
     watch.expected += NETWORK_WORDS
     watch.origins += ["https://earth-search.aws.element84.com/", "https://explorer.digitalearth.africa/"]
+    page = visited
     names = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "swir16": "B11", "swir22": "B12", "scl": "SCL"}
 
     def second(route: object) -> None:
-        answer = json.loads(site.search(route.request.post_data_json).body)
+        answer = json.loads(archive.search(route.request.post_data_json).body)
         for item in answer["features"]:
             item["assets"] = {names[key]: asset for key, asset in item["assets"].items()}
         route.fulfill(json=answer, headers={"Access-Control-Allow-Origin": "*"})
 
-    site.page_size = 100
-    page = open_page(wasm_browser, at(region["suggested"][0], source="earth-search"))
+    archive.page_size = 100
     cors = {"Access-Control-Allow-Origin": "*"}
     page.context.route(
         "https://earth-search.aws.element84.com/**", lambda route: route.fulfill(status=502, headers=cors)
     )
     page.context.route("https://explorer.digitalearth.africa/**", second)
-    wait_ready(page)
-    go_to(page, region["suggested"][0])
+    page.locator("#open-settings").click()
+    page.locator("#catalogues [value='earth-search']").check()
+    page.keyboard.press("Escape")
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     found_in = dict(saved_record(page)["provenance"])["Found in"]
     assert found_in.startswith("Sentinel-2 (Digital Earth Africa), because earth-search.aws.element84.com answered 502")
@@ -286,6 +295,7 @@ def test_35_where_earth_search_fails_the_second_catalogue_answers_and_is_named(
 # Row 36: a wrong clock, another zone
 
 
+@pytest.mark.usefixtures("canned")
 @pytest.mark.parametrize(
     ("zone", "years"),
     [
@@ -295,7 +305,7 @@ def test_35_where_earth_search_fails_the_second_catalogue_answers_and_is_named(
     ],
 )
 def test_36_a_wrong_clock_or_zone_leaves_the_dates_as_they_are(  # noqa: PLR0917 - fixtures
-    wasm_browser: Browser, site: Archive, region: dict, watch: Watch, zone: str, years: int
+    wasm_browser: Browser, site: Server, region: dict, watch: Watch, zone: str, years: int
 ) -> None:
     """Row 36: the same image is chosen, and its day and time are those of UTC."""
     watch.origins.append(site.url)
@@ -320,59 +330,57 @@ def test_36_a_wrong_clock_or_zone_leaves_the_dates_as_they_are(  # noqa: PLR0917
 
 
 def test_a_range_that_is_not_the_one_asked_for_is_refused(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict
+    visited: Page, archive: Archive, model_asked: Callable[[], int], region: dict
 ) -> None:
     shifted = {"Content-Range": "bytes 77-1076/600000", "Content-Type": "image/tiff"}
-    site.change_file = lambda _path: Answer(status=206, headers=shifted, body=bytes(1000))
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
-    assert_no_image(page, site, "expected bytes from 0, got bytes 77-1076/600000")
-    site.change_file = lambda _path: None
+    archive.change_file = lambda _path: Answer(status=206, headers=shifted, body=bytes(1000))
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
+    assert_no_image(page, "expected bytes from 0, got bytes 77-1076/600000")
+    assert model_asked() == 0
+    archive.change_file = lambda _path: None
     assert_next_click_works(page, region)
 
 
 @pytest.mark.long
-def test_html_in_place_of_a_band_is_refused(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict
-) -> None:
-    site.change_file = lambda path: HTML if path.endswith("B12.tif") else None
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
-    assert_no_image(page, site, "got a page of HTML")
+def test_html_in_place_of_a_band_is_refused(visited: Page, archive: Archive, region: dict) -> None:
+    archive.change_file = lambda path: HTML if path.endswith("B12.tif") else None
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
+    assert_no_image(page, "got a page of HTML")
 
 
 def test_a_host_of_files_that_is_busy_is_asked_again_and_one_that_is_down_is_told_once(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict, watch: Watch
+    visited: Page, archive: Archive, region: dict, watch: Watch
 ) -> None:
     watch.expected += NETWORK_WORDS
     busy = [trouble(503), trouble(429, "1")]
-    site.change_file = lambda _path: busy.pop() if busy else None
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+    archive.change_file = lambda _path: busy.pop() if busy else None
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
-    site.change_file = lambda _path: trouble(503)
-    site.band_requests.clear()
-    go_to(page, {"lat": region["suggested"][1]["lat"] + 0.001, "lon": region["suggested"][1]["lon"]})
+    archive.change_file = lambda _path: trouble(503)
+    archive.band_requests.clear()
+    look_at(page, {"lat": region["suggested"][1]["lat"] + 0.001, "lon": region["suggested"][1]["lon"]})
     wait_stage(page, "failed")
     expect(page.locator("#verdict-box")).to_contain_text("answered 503, 4 times in a row")
-    assert len(site.band_requests) <= 4 * 7
+    assert len(archive.band_requests) <= 4 * 7
 
 
 @pytest.mark.long
-def test_slow_files_are_waited_for_while_the_page_answers(
-    wasm_browser: Browser, open_page: Open, site: Archive, region: dict
-) -> None:
-    site.change_file = lambda _path: Answer(status=100, delay_s=0.8)
-    page = open_page(wasm_browser, "")
-    use_archive(page, site)
-    go_to(page, region["suggested"][0])
+def test_slow_files_are_waited_for_while_the_page_answers(visited: Page, archive: Archive, region: dict) -> None:
+    archive.change_file = lambda _path: Answer(status=100, delay_s=0.8)
+    page = visited
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     answers_while_waiting(page)
     wait_stage(page, "done")
 
 
+@pytest.mark.usefixtures("canned")
 def test_files_with_the_real_archive_s_layout_are_read_tile_by_tile(
     wasm_browser: Browser, open_page: Open, overlay: Path, region: dict
 ) -> None:
@@ -400,22 +408,25 @@ def test_files_with_the_real_archive_s_layout_are_read_tile_by_tile(
 
 
 def test_files_that_name_no_value_for_nodata_are_read_and_one_without_a_place_is_refused(
-    wasm_browser: Browser, open_page: Open, overlay: Path, region: dict
+    visited: Page, archive: Archive, overlay: Path, region: dict, watch: Watch
 ) -> None:
     """Catalogues of others keep files that say less than Earth Search's."""
+    page = visited
     item = ROOT / "practice/items/S2B_30NXM_20250110_0_L2A"
-    page = open_page(wasm_browser, at(region["suggested"][0]))
-    wait_stage(page, "done")
     _rewrite_with(overlay, item, lambda _stem, profile: {**profile, "nodata": None})
-    page.reload()
+    use_archive(page, archive)
+    look_at(page, region["suggested"][0])
     wait_stage(page, "done")
     assert saved_record(page)["scene"]["id"] == item.name
     _rewrite_with(overlay, item, lambda stem, profile: {**profile, "crs": None} if stem == "B04" else profile)
-    page.reload()
-    wait_stage(page, "done")
-    assert saved_record(page)["scene"]["id"] != item.name
-    page.locator("#days-section summary").click()
-    expect(page.locator("#days [data-day='2025-01-10']")).to_contain_text("Cannot be used")
+    with Archive(ROOT, overlays=(overlay,), headers=CORS) as another:  # files that were opened once are remembered
+        watch.origins.append(another.url)
+        use_archive(page, another)
+        look_at(page, region["suggested"][0])
+        wait_stage(page, "done")
+        assert saved_record(page)["scene"]["id"] != item.name
+        page.locator("#days-section summary").click()
+        expect(page.locator("#days [data-day='2025-01-10']")).to_contain_text("Cannot be used")
 
 
 def _rewrite_with(overlay: Path, item: Path, change: Callable[[str, dict], dict]) -> None:
