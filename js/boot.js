@@ -5,6 +5,7 @@
  * page's policy forbids; this page has no such script, so they are cleared before PyScript looks at them.
  */
 
+import "./one_stack.js";
 import "./own_scripts.js";
 import "./install_prompt.js";
 import "./outside.js";

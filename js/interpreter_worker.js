@@ -1,5 +1,6 @@
 /** Starts an interpreter for its memory alone, keeps that, and is thrown away: such an interpreter cannot reach the page. */
 
+import "./one_stack.js";
 import "./own_scripts.js";
 
 import { describe } from "./failure.js";

@@ -161,6 +161,7 @@ def test_row_26_after_one_visit_everything_works_without_the_server(
     page.locator("#inspector[data-stage='done'], #inspector[data-stage='failed']").wait_for(timeout=RUN_MS)
     expect(page.locator("#verdict")).to_contain_text("suspected mining site")
     expect(page.locator("html")).to_have_attribute("data-interpreter", "restored")
+    assert not page.evaluate("'Suspending' in WebAssembly"), "Python would run on stacks of its own"
     shoot(page, "offline-result")
     page.locator("#open-settings").click()
     page.locator("#offline-line").scroll_into_view_if_needed()
