@@ -125,7 +125,7 @@ def test_nothing_grows_with_the_clicks(
     prepare(overlay, canned=model == "canned")
     page = open_page(request.getfixturevalue(f"{BACKEND}_browser"), "")
     page.locator("body[data-ready]").wait_for(timeout=START_MS)
-    # On a stack of its own, Chromium's collection of garbage was seen to end the page.
+    # On a stack of its own, Chromium was seen to end the page.
     expect(page.locator("html")).to_have_attribute("data-stack", "the page's")
     places = json.loads((ROOT / "practice/region.json").read_text())["suggested"]
     session = page.context.new_cdp_session(page)
