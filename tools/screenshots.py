@@ -51,7 +51,7 @@ def take_result(browser: Browser, url: str, path: Path, size: str, scheme: Schem
 
 
 def take_all(browser: Browser, url: str, out: Path) -> None:
-    """Take starting, first visit, working, result, no image, settings, model and help, light and dark, both sizes."""
+    """Take starting, first visit, settings, model, help and result, light and dark, both sizes."""
     for size in SIZES:
         for scheme in ("light", "dark"):
             page = _page(browser, size, scheme)

@@ -90,7 +90,7 @@ def test_a_clouded_day_that_is_picked_is_no_image_and_the_list_offers_the_way_ou
 ) -> None:
     page = open_page(wasm_browser, at(region["suggested"][0]) + "&day=2020-01-02")
     wait_stage(page, "failed")
-    expect(page.locator("#verdict")).to_contain_text("No usable image: 92 % cloud on 2 Jan 2020")
+    expect(page.locator("#verdict")).to_contain_text("No usable image: 94 % cloud on 2 Jan 2020")
     expect(page.locator("#verdict-box")).to_contain_text("says nothing about mining")
     open_days(page)
     page.locator("#days [data-day='2025-01-10']").click()
