@@ -9,7 +9,7 @@ import { loadRuntime } from "../js/runtime.js";
 import { probeAdapter } from "../js/adapter.js";
 
 let model = null;
-/** The sessions that were made, by what they take. */
+/** All that were made. */
 let sessions = [];
 
 /** Weights that lie beside graphs. */

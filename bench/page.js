@@ -127,9 +127,9 @@ async function runWarmUp(config, chips, pass, passes) {
       const { chip, texts } = work[round % work.length];
       const run = { chip, warmed, load_ms: loaded.ms, warm_up_ms: 0 };
       const forced = texts === null ? null : [await engine.call("encode", texts)];
-      // The twin's own answers would be endless: a rehearsal of it finds nothing.
-      const nothing = texts === null ? null : [await engine.call("encode", ["[]", "No mining is visible in this chip."])];
-      if (warmed) run.warm_up_ms = (await engine.call("run", { ...job, forced: nothing, pictures: blank })).ms;
+      // The twin's own answers would be endless.
+      const rehearsed = texts === null ? null : [await engine.call("encode", pass.rehearsed)];
+      if (warmed) run.warm_up_ms = (await engine.call("run", { ...job, forced: rehearsed, pictures: blank })).ms;
       const pictures = picturesOf(chips, run.chip);
       for (const which of ["first", "second"]) {
         const { ms, answers, stages } = await engine.call("run", { ...job, forced, pictures });

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.report import summary, table
 from bench.twin import build_twin
-from galamsey.drafts import description, detection
+from galamsey.drafts import DESCRIPTIONS, description, detection
 from galamsey.models import SESSIONS
 from galamsey.prompts import GROUNDING_HIGH_RECALL
 from galamsey.protocol import generate_request
@@ -113,7 +113,8 @@ def _twin_passes(options: argparse.Namespace, twin: Callable[..., dict[str, Any]
             few(name="twin, prompts whole", sharing=False),
         ]
     if options.warm_up:
-        wanted.append(twin(name="twin, warm-up", rounds=options.warm_up, warm_up_first=True))
+        nothing = ("[]", DESCRIPTIONS[0])
+        wanted.append(twin(name="twin, warm-up", rounds=options.warm_up, warm_up_first=True, rehearsed=nothing))
     if options.steps:
         steps = {"lengths": STEP_LENGTHS, "held": 250, "rounds": 12}
         wanted += [

@@ -98,7 +98,7 @@ export async function answerAll(options) {
  * @param {() => Promise<void>} checkpoint
  * @param {number[]} group chips that are answered together
  * @param {OrtTensor[]} features of each chip's images
- * @returns {Promise<number>} milliseconds until what the prompts share was taken in
+ * @returns {Promise<number>} milliseconds until what the prompts share was taken in; 0 where each is taken in whole
  */
 async function answerGroup(options, checkpoint, group, features) {
   const { network, prompts, recollection, prefill, onStage } = options;
@@ -115,6 +115,7 @@ async function answerGroup(options, checkpoint, group, features) {
   };
   /** @type {States | null} */
   let prefix = null;
+  let took = 0;
   try {
     if (shared > 0) {
       const rows = group.map(() => /** @type {Prompt} */ (prompts[0]).ids.slice(0, shared));
@@ -124,9 +125,9 @@ async function answerGroup(options, checkpoint, group, features) {
       dispose(wide);
       prefix = states;
       embeddings.dispose();
+      took = clock();
+      prefill.observe(shared, took);
     }
-    const took = shared > 0 ? clock() : 0;
-    if (shared > 0) prefill.observe(shared, took);
     /** @type {Map<number, number[][]>} by chip: what it said to the prompts before */
     const before = new Map(group.map((chip) => [chip, []]));
     for (const [index, { ids, question }] of prompts.entries()) {

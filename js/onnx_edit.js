@@ -250,13 +250,15 @@ function wideStates(outputs, nodes) {
  */
 function traced(producers, name) {
   let changesType = false;
-  for (;;) {
+  // A damaged graph may go round in circles.
+  for (let hops = 0; hops < producers.size; hops += 1) {
     const node = producers.get(name);
     const [input] = node?.inputs ?? [];
-    if (node === undefined || input === undefined || !["Cast", "Identity"].includes(node.type)) return [name, changesType];
+    if (node === undefined || input === undefined || !["Cast", "Identity"].includes(node.type)) break;
     changesType ||= node.type === "Cast";
     name = input;
   }
+  return [name, changesType];
 }
 
 /**

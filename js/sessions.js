@@ -100,15 +100,18 @@ export async function createSessions(ort, files, { model, device, dtype }, choic
  */
 async function createDecoder(ort, graph, options, { sessions, decoder: read, onGpu, choice }) {
   const states = read?.outputs.filter((name) => name.startsWith("present")) ?? [];
-  const kept = [...states, ...(read?.wide ?? []).map(({ output }) => output)];
-  const preferredOutputLocation = Object.fromEntries(kept.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
+  const wide = (read?.wide ?? []).map(({ output }) => output);
+  const staying = (/** @type {string[]} */ names) => {
+    const preferredOutputLocation = Object.fromEntries(names.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
+    return onGpu ? { ...options, preferredOutputLocation } : options;
+  };
   const Tensor = /** @type {TensorType} */ (/** @type {unknown} */ (ort.Tensor));
   const edited = read === null ? null : changed(graph, read, onGpu && choice);
   if (read !== null && edited !== null) {
     let session = null;
     let complaint;
     try {
-      session = await ort.InferenceSession.create(edited, onGpu ? { ...options, preferredOutputLocation } : options);
+      session = await ort.InferenceSession.create(edited, staying([...states, ...wide]));
       const all = /** @type {Sessions} */ ({ ...sessions, decoder_model_merged: /** @type {any} */ (session) });
       complaint = await complaintAboutEdit(all, Tensor);
       if (complaint === null) return { session, ...(await createCutter(ort, all, Tensor, read, onGpu)) };
@@ -118,8 +121,7 @@ async function createDecoder(ort, graph, options, { sessions, decoder: read, onG
     console.info(`the decoder is used as published, without choosing tokens in its graph: ${complaint}`);
     await session?.release();
   }
-  const stay = Object.fromEntries(states.map((name) => [name, /** @type {const} */ ("gpu-buffer")]));
-  const session = await ort.InferenceSession.create(graph, onGpu ? { ...options, preferredOutputLocation: stay } : options);
+  const session = await ort.InferenceSession.create(graph, staying(states));
   return { session, cutting: null, cutter: null };
 }
 
