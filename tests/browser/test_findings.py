@@ -73,6 +73,7 @@ def test_a_result_is_kept_and_opens_after_a_reload_without_any_request(
     page.goto(f"{site.url}/")
     page.reload()
     wait_ready(page)
+    page.wait_for_load_state("networkidle")  # the base map is drawn after the page can be used
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     open_history(page)
