@@ -160,7 +160,9 @@ class Librarian:
         return offered_dtypes(model, end) if end is not None else ()
 
     async def fetch(self, model: Model, dtype: str) -> bool:
-        """Have a model's files here; False when the person paused or cancelled. Raises StorageError."""
+        """Have a model's files here; False when the person stopped it or another transfer runs. Raises StorageError."""
+        if self.busy:
+            return False
         request_id = self._next_id("fetch")
         job = Job(name=model.name, resumable=True)
         self._paused = model
@@ -190,10 +192,20 @@ class Librarian:
 
     def pause(self) -> None:
         """Stop the transfer; what is here stays and is not fetched again."""
-        if self._running is not None:
-            model_store.send(json.dumps(stop_request(self._running)))
-            if self.state.job is not None:
-                self._update(job=replace(self.state.job, step=Step.PAUSED, note="", bytes_per_second=0.0))
+        if self._stop() and self.state.job is not None:
+            self._update(job=replace(self.state.job, step=Step.PAUSED, note="", bytes_per_second=0.0))
+
+    def _stop(self) -> bool:
+        """Stop the job, if there is one: what its worker tells until it has stopped is of no more interest."""
+        if self._running is None:
+            return False
+        self._listeners.pop(self._running, None)
+        model_store.send(json.dumps(stop_request(self._running)))
+        return True
+
+    async def idle(self) -> None:
+        """Wait until no job is under way: one that was stopped ends a little later."""
+        await self._idle.wait()
 
     @property
     def paused(self) -> Model | None:
@@ -203,14 +215,13 @@ class Librarian:
     def cancel(self) -> None:
         """Stop the job; an unfinished transfer's files are deleted."""
         model, self._paused = self._paused, None
-        if self._running is not None:
-            model_store.send(json.dumps(stop_request(self._running)))
+        self._stop()
         self._update(job=None)
         if model is not None:
             self._own(self._forget(model.base_url))
 
     async def _forget(self, base_url: str) -> None:
-        await self._idle.wait()
+        await self.idle()
         await self._ask(folder_request("remove", self._next_id("remove"), base_url))
         self._update(job=None)
         await self.refresh()

@@ -123,8 +123,12 @@ class ModelLoader:
 
     def resume(self) -> None:
         """Go on with a transfer that was paused or failed."""
-        if self._librarian.paused is not None and not self._librarian.busy:
-            self._host.own(self._fetch_and_load(self._librarian.paused))
+        self._host.own(self._resume())
+
+    async def _resume(self) -> None:
+        await self._librarian.idle()  # Resume may be clicked before the worker has stopped
+        if self._librarian.paused is not None:  # or Cancel after it
+            await self._fetch_and_load(self._librarian.paused)
 
     def load_from_disk(self, kind: str) -> None:
         """Take the full model from a ``folder`` or an ``archive``, and load it."""
