@@ -87,6 +87,7 @@ class RegionsPanel:
         self.regions: list[Region] = []
         self._draft: Draft | None = None
         self._plans: dict[date, tuple[File, ...]] = {}
+        self._offer_rows: dict[date, Any] = {}
         self._free: int | None = None
         self._planning: asyncio.Task[None] | None = None
         self._transfer = RegionTransfer(
@@ -261,6 +262,8 @@ class RegionsPanel:
     def _begin(self, area: Area, *, refreshes: Region | None = None) -> None:
         self._problem("")
         self._plans.clear()
+        self._offer_rows.clear()
+        fill("region-dates", ())
         catalogue = self._host.settings.catalogue if refreshes is None else refreshes.catalogue
         self._draft = Draft(area=area, catalogue=catalogue, refreshes=refreshes)
         write("region-draft-title", "New region" if refreshes is None else f"Refresh {refreshes.name}")
@@ -341,7 +344,7 @@ class RegionsPanel:
         if draft is None:
             return
         write("region-area", area_line(draft.area))
-        fill("region-dates", [self._offer_row(offer, draft) for offer in draft.offers])
+        self._render_offers(draft)
         if not draft.offers:
             element("region-start").disabled = True
             return
@@ -354,18 +357,16 @@ class RegionsPanel:
         busy = self._transfer.moving is not None
         element("region-start").disabled = not (wanted and measured) or short or busy
 
-    def _offer_row(self, offer: Offer, draft: Draft) -> Any:  # noqa: ANN401 - a DOM element
-        row = clone("offer-row")
-        box = row.querySelector("input")
-        box.value, box.checked = offer.when.isoformat(), offer.when in draft.chosen
-        if box.checked:
-            box.setAttribute("checked", "")
-        set_text(part(row, "name"), format_date(offer.when))
-        set_text(part(row, "detail"), offer_detail(offer))
-        files = self._plans.get(offer.when)
-        size = sum(piece.length for file in files for piece in file.pieces) if files else 0
-        set_text(part(row, "size"), format_bytes(size) if size else "")
-        return row
+    def _render_offers(self, draft: Draft) -> None:
+        """Show the dates. Their rows are kept: a box that is ticked stays in focus while its date's size is read."""
+        listed = [offer.when for offer in draft.offers]
+        if list(self._offer_rows) != listed:
+            self._offer_rows = {offer.when: _offer_row(offer) for offer in draft.offers}
+            fill("region-dates", self._offer_rows.values())
+        for when, row in self._offer_rows.items():
+            row.querySelector("input").checked = when in draft.chosen
+            size = sum(piece.length for file in self._plans.get(when, ()) for piece in file.pieces)
+            set_text(part(row, "size"), format_bytes(size) if size else "")
 
     # Fetching
 
@@ -425,6 +426,14 @@ class RegionsPanel:
         self.regions.append(region)
         self._say(f"{region.name} was taken from {file.name}: clicks inside it need no network.")
         self._render()
+
+
+def _offer_row(offer: Offer) -> Any:  # noqa: ANN401 - a DOM element
+    row = clone("offer-row")
+    row.querySelector("input").value = offer.when.isoformat()
+    set_text(part(row, "name"), format_date(offer.when))
+    set_text(part(row, "detail"), offer_detail(offer))
+    return row
 
 
 def _region_row(region: Region, *, moving: Region | None) -> Any:  # noqa: ANN401 - a DOM element
