@@ -46,9 +46,9 @@ class Lasting:
     """Of the test that uses the page now."""
     _page: Page | None = None
 
-    def give(self, boxes: str = BOXES, delay_ms: int = 1) -> None:
-        """Let the stand-in for the model answer this from now on."""
-        answers = {"boxes": boxes, "description": PROSE, "delay_ms": delay_ms, "failure": ""}
+    def give(self, boxes: str = BOXES, delay_ms: int = 1, failure: str = "") -> None:
+        """Let the stand-in for the model answer this from now on, or fail like this."""
+        answers = {"boxes": boxes, "description": PROSE, "delay_ms": delay_ms, "failure": failure}
         (self.overlay / "canned-answers.json").write_text(json.dumps(answers))
 
     @property

@@ -242,15 +242,14 @@ def test_a_corrupt_band_fails_the_run_and_the_repaired_one_works(
     wait_stage(page, "done")
 
 
-def test_an_engine_failure_is_told_and_the_next_run_works(
-    wasm_browser: Browser, open_page: Open, canned: Canned, region: dict
-) -> None:
-    canned(failure="out of luck")
-    page = open_page(wasm_browser, at(region["suggested"][0]))
+def test_an_engine_failure_is_told_and_the_next_run_works(visited: Page, lasting: Lasting, region: dict) -> None:
+    page = visited
+    lasting.give(failure="out of luck")
+    look_at(page, region["suggested"][0])
     wait_stage(page, "failed")
     expect(page.locator("#verdict-box")).to_contain_text("failed again after a fresh start")
     expect(page.locator("#verdict-box")).to_contain_text("out of luck")
-    canned()
+    lasting.give()
     page.locator("#retry").click()
     wait_stage(page, "done")
 
@@ -329,6 +328,7 @@ def test_a_real_catalogue_is_asked_only_after_a_click_and_page_by_page(
     assert len(bodies) == 1 + -(-len(items) // 4)
 
 
+@pytest.mark.usefixtures("canned")
 def test_a_model_that_cannot_be_fetched_says_why_and_the_demo_model_stays(
     wasm_browser: Browser, open_page: Open, watch: Watch
 ) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["context", "host", "mine", "person"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_FOR_A_NEWER = "navigator.serviceWorker.ready.then((it) => it.update()).then(() => null, () => null)"

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from galamsey.models import FULL
+from tests.browser.lasting import put_canned_worker
 from tests.hub import Hub, export_tiny
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def test_a_damaged_archive_is_refused_and_names_the_file(
     expect(page.locator("#model-name")).to_have_text("Demo model")
 
 
-def test_the_next_visit_loads_the_stored_model_without_its_host(
+def test_row_18_the_next_visit_loads_the_stored_model_without_its_host_and_notices_cleared_storage(
     wasm_browser: Browser, open_page: Open, hub: Hub
 ) -> None:
     page = open_with_full(wasm_browser, open_page, hub)
@@ -191,9 +192,6 @@ def test_the_next_visit_loads_the_stored_model_without_its_host(
     expect_full(page)
     assert hub.asked == []
 
-
-def test_row_18_storage_cleared_between_visits_is_noticed(wasm_browser: Browser, open_page: Open, hub: Hub) -> None:
-    page = open_with_full(wasm_browser, open_page, hub)
     page.goto("about:blank")
     session = page.context.new_cdp_session(page)
     site = page.context.storage_state()["origins"][0]["origin"]
@@ -217,7 +215,11 @@ def test_row_20_in_a_browser_without_storage_the_model_runs_from_memory_and_the_
     expect(page.locator("#storage-summary")).to_contain_text("keeps nothing here")
 
 
-def test_row_8_after_two_reloads_while_loading_the_person_decides(wasm_browser: Browser, open_page: Open) -> None:
+def test_row_8_after_two_reloads_while_loading_the_person_decides(
+    wasm_browser: Browser, open_page: Open, overlay: Path
+) -> None:
+    put_canned_worker(overlay)
+    (overlay / "canned-answers.json").write_text("{}")  # nothing is asked
     page = open_page(wasm_browser, "")
     wait_ready(page)
     page.evaluate("localStorage.setItem('model-loads', '2')")

@@ -101,18 +101,22 @@ def test_rows_3_and_7_after_a_failed_run_or_a_dead_worker_the_answer_is_the_same
     assert set(page.evaluate("bench.ends").values()) == {1}
 
 
-def test_row_1_a_device_lost_in_the_middle_of_an_answer_changes_nothing_about_it(
-    webgpu_browser: Browser, open_bench: Callable[[Browser], Page], site: Server, overlay: Path, watch: Watch
+def test_row_1_a_device_lost_in_the_middle_of_an_answer_changes_nothing_about_it(  # noqa: PLR0917 - fixtures
+    webgpu_browser: Browser,
+    open_bench: Callable[[Browser], Page],
+    site: Server,
+    overlay: Path,
+    watch: Watch,
+    answered_in_peace: list[list[int]],
 ) -> None:
     watch.expected.append("device was lost")
-    request = generate_request("g-1", *PROMPTS[:1], max_new_tokens=8)  # graphics computed in software are slow
-    expected = ask_in_peace(webgpu_browser, open_bench, site, "webgpu", request)
     plan_strikes(overlay, "lose", times=1)
     page = open_bench(webgpu_browser)
     load_demo(page, site, device="webgpu")
-    answers = ask(page, request, (1, 2))
+    # Graphics computed in software are slow, and give the tokens that wasm gives.
+    answers = ask(page, generate_request("g-1", *PROMPTS[:1], max_new_tokens=8), (1, 2))
     assert len(restarts(answers)) == 1
-    assert said(answers) == expected
+    assert said(answers) == [answered_in_peace[0][:8]]
 
 
 @pytest.mark.long
@@ -168,6 +172,9 @@ def test_row_9_a_run_that_hangs_is_ended_and_the_next_one_is_right(
 
 # The same as the person meets it
 
+STRUCK_ALREADY = "caches.open('struck').then((struck) => struck.put('/struck-0', new Response()))"
+STRIKE_NOW = "caches.delete('struck')"
+
 
 def shoot(page: Page, name: str) -> None:
     """Take a picture where SHOTS names a folder for them."""
@@ -198,15 +205,17 @@ def saved_record(page: Page) -> dict:
 def test_a_dead_worker_costs_the_person_nothing_but_time_and_the_record_tells_of_it(
     wasm_browser: Browser, open_page: Open, overlay: Path
 ) -> None:
-    peaceful = open_page(wasm_browser, "")
-    wait_ready(peaceful)
-    click_mine(peaceful)
-    run_to_end(peaceful, "done")
-    expected = saved_record(peaceful)
     plan_strikes(overlay, "close", times=1)
     page = open_page(wasm_browser, "")
     wait_ready(page)
+    page.evaluate(STRUCK_ALREADY)
     click_mine(page)
+    run_to_end(page, "done")
+    expected = saved_record(page)
+    page.evaluate(STRIKE_NOW)
+    page.locator("#search-text").fill("{lat}, {lon}".format(**expected["point"]))
+    page.keyboard.press("Enter")
+    expect(page.locator("#inspector")).to_have_attribute("data-run", "2")
     run_to_end(page, "done")
     record = saved_record(page)
     assert [record[key] for key in ("boxes", "description")] == [expected[key] for key in ("boxes", "description")]
