@@ -168,7 +168,7 @@ class Librarian:
         self._paused = model
         async with self._job(request_id, job):
             end = await self._ask({**fetch_request(request_id, model, dtype)})
-        if end is None:
+        if end is None or self._paused is not model:  # its end may cross with Cancel, which deletes the files
             return False
         self._paused = None
         note = kept_in_memory(end["memory_only"])

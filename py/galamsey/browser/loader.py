@@ -128,7 +128,7 @@ class ModelLoader:
     async def _resume(self) -> None:
         await self._librarian.idle()  # Resume may be clicked before the worker has stopped
         if self._librarian.paused is not None:  # or Cancel after it
-            await self._fetch_and_load(self._librarian.paused)
+            await self._fetch_and_load(self._librarian.paused, resuming=True)
 
     def load_from_disk(self, kind: str) -> None:
         """Take the full model from a ``folder`` or an ``archive``, and load it."""
@@ -198,11 +198,13 @@ class ModelLoader:
             memory_bytes=device_memory_bytes(),
         )
 
-    async def _fetch_and_load(self, model: Model, way: Plan | None = None) -> None:
+    async def _fetch_and_load(self, model: Model, way: Plan | None = None, *, resuming: bool = False) -> None:
         """Have a model's files here while the present one goes on working, then load it, in the person's way if any."""
         try:
             builds = await self._librarian.offered(model)
             best = way or plans(model, await self._machine(), builds)[0]
+            if resuming and self._librarian.paused is not model:
+                return  # cancelled while the host was asked
             if await self._librarian.fetch(model, best.dtype):
                 self._load_now(model, builds, way)
         except StorageError as error:

@@ -131,10 +131,18 @@ class RegionsPanel:
         """Read what earlier visits kept."""
         try:
             self.regions = await keeper.kept_regions()
+            await self._end_refreshes()
         except RegionError as error:
             self._say(f"Nothing can be kept: {error}.", problem=True)
         self._transfer.resume(self.regions)
         self._render()
+
+    async def _end_refreshes(self) -> None:
+        """Remove what a whole refresh has taken the place of, where the page ended before that."""
+        replaced = {region.replaces for region in self.regions if region.complete and region.replaces}
+        for region in [one for one in self.regions if one.id in replaced]:
+            await keeper.remove(region.id)
+            self.regions.remove(region)
 
     def open(self) -> None:
         """Show the dialog."""
@@ -177,7 +185,10 @@ class RegionsPanel:
             await self._transfer.stop()
         await keeper.remove(region.id)
         self.regions = [one for one in self.regions if one.id != region.id]
-        self._say(f"{region.name} was deleted.")
+        if any(one.id == region.replaces for one in self.regions):
+            self._say(f"The refresh of {region.name} was given up; what was kept before stays.")
+        else:
+            self._say(f"{region.name} was deleted.")
         self._render()
 
     async def _export(self, region: Region) -> None:
