@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect  # noqa: A004 - Playwright's
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -37,6 +38,13 @@ def put_canned_worker(overlay: Path) -> None:
     shutil.copy(ROOT / "tests/fixtures/workers/canned.js", overlay / "js/worker.js")
 
 
+def put_answers(overlay: Path, answers: dict[str, Any]) -> None:
+    """Put there what the stand-in says; it may be reading at this moment."""
+    fresh = overlay / "canned-answers.json.new"
+    fresh.write_text(json.dumps(answers))
+    fresh.replace(overlay / "canned-answers.json")
+
+
 @dataclass
 class Lasting:
     browser: Browser
@@ -49,7 +57,7 @@ class Lasting:
     def give(self, boxes: str = BOXES, delay_ms: int = 1, failure: str = "") -> None:
         """Let the stand-in for the model answer this from now on, or fail like this."""
         answers = {"boxes": boxes, "description": PROSE, "delay_ms": delay_ms, "failure": failure}
-        (self.overlay / "canned-answers.json").write_text(json.dumps(answers))
+        put_answers(self.overlay, answers)
 
     @property
     def model_requests(self) -> int:
@@ -110,8 +118,9 @@ def bring_to_rest(page: Page) -> None:
         page.keyboard.press("Escape")
     expect(dialogs).to_have_count(0)
     if page.locator("#cancel").is_visible():
-        page.locator("#cancel").click()
-        page.locator("#inspector[data-stage='cancelled']").wait_for()
+        with suppress(TimeoutError):  # it may have ended in the meantime
+            page.locator("#cancel").click(timeout=2000)
+        page.locator("#inspector:is([data-stage='cancelled'], [data-stage='done'], [data-stage='failed'])").wait_for()
     for name in ("#own-close", "#close-notice"):
         if page.locator(name).is_visible():
             page.locator(name).click()

@@ -15,7 +15,7 @@ import shapely
 from playwright.sync_api import expect
 
 from galamsey.models import DEMO
-from tests.browser.lasting import BOXES, PROSE, expect_next_run, look_at, put_canned_worker, run_number
+from tests.browser.lasting import BOXES, PROSE, expect_next_run, look_at, put_answers, put_canned_worker, run_number
 from tools.model.evaluate import drawn
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def canned(overlay: Path) -> Canned:
 
     def give(boxes: str = BOXES, delay_ms: int = 1, failure: str = "") -> None:
         answers = {"boxes": boxes, "description": PROSE, "delay_ms": delay_ms, "failure": failure}
-        (overlay / "canned-answers.json").write_text(json.dumps(answers))
+        put_answers(overlay, answers)
 
     give()
     return give
@@ -73,6 +73,8 @@ def go_to(page: Page, place: dict) -> None:
 
 
 def saved_record(page: Page) -> dict:
+    if page.locator("#inspector").get_attribute("data-stage") == "done":
+        expect(page.locator("#export")).to_be_enabled()  # once the finding is kept, nothing moves any more
     with page.expect_download() as download:
         page.locator("#save").click()
     return json.loads(Path(download.value.path()).read_text())
@@ -172,12 +174,13 @@ def test_a_newer_click_wins_over_an_older_one(visited: Page, lasting: Lasting, r
 
 def test_cancel_ends_a_run_and_the_next_one_works(visited: Page, lasting: Lasting, region: dict) -> None:
     page = visited
-    lasting.give(delay_ms=300)
+    lasting.give(delay_ms=2000)
     look_at(page, region["suggested"][0])
     wait_stage(page, "detecting")
     page.locator("#cancel").click()
     wait_stage(page, "cancelled")
     expect(page.locator("#verdict")).to_contain_text("Cancelled")
+    lasting.give()
     page.locator("#retry").click()
     wait_stage(page, "done")
     expect(page.locator("#verdict")).to_contain_text("2 suspected mining sites")

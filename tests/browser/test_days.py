@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lasting import look_at
-from tests.browser.test_app import at, canned, region, saved_record, wait_stage
+from tests.browser.test_app import START_MS, at, canned, region, saved_record, wait_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_a_median_names_its_days(visited: Page, region: dict) -> None:
     wait_stage(page, "done")
     open_days(page)
     page.locator("#pick-median").click()
-    expect(page.locator("#when")).to_contain_text("Median of 5 dates, 3 Jan 2016 to 10 Jan 2025")
+    expect(page.locator("#when")).to_contain_text("Median of 5 dates, 3 Jan 2016 to 10 Jan 2025", timeout=START_MS)
     wait_stage(page, "done")
     record = saved_record(page)
     assert record["scene"]["median_of"] == ["2025-01-10", "2022-01-11", "2021-01-11", "2018-12-28", "2016-01-03"]

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from galamsey.geo import Point, to_utm
 from tests.browser.lasting import expect_next_run, look_at, run_number
+from tests.browser.test_app import saved_record
 from tests.safe import description
 
 if TYPE_CHECKING:
@@ -99,12 +100,10 @@ def open_form(page: Page) -> None:
 
 def run(page: Page) -> dict:
     before = run_number(page)
-    page.locator("#own-run").click()
+    page.locator("#own-run").click(timeout=RUN_MS)
     expect_next_run(page, before)
     page.locator("#inspector[data-stage='done'], #inspector[data-stage='failed']").wait_for(timeout=RUN_MS)
-    with page.expect_download() as download:
-        page.locator("#save").click()
-    return json.loads(Path(download.value.path()).read_text())
+    return saved_record(page)
 
 
 def chosen(page: Page) -> dict[str, str]:

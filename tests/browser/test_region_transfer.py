@@ -215,6 +215,7 @@ def test_another_tab_neither_fetches_the_same_region_nor_brings_back_a_deleted_o
     open_dialog(other)
     other.locator("#kept-regions [data-action='resume']").click()
     expect(other.locator("#region-message")).to_contain_text("another tab is fetching it")
+    expect(other.locator("#region-job")).to_be_hidden()
     other.locator("#kept-regions [data-action='delete']").click()
     expect(other.locator("#region-message")).to_have_text("Under way was deleted.")
     gate.open()
@@ -256,6 +257,7 @@ def test_a_refresh_takes_the_place_of_what_was_kept_only_once_it_is_whole(
     page.locator("#region-start").click()
     gate.wait()
     page.locator("#region-cancel").click()
+    expect(page.locator("#region-message")).to_contain_text("what was kept before stays")
     expect(page.locator("#region-job")).to_be_hidden()
     gate.open()
     assert stored(page)["records"] == [old], "a refresh that is given up takes nothing away"

@@ -121,8 +121,11 @@ def test_outside_the_region_the_network_is_asked_the_control(
     asked = cut_off(page)
     go_to(page, forest)
     expect(page.locator("#inspector[data-stage='searching']")).to_be_visible()
-    page.wait_for_timeout(500)
-    assert any("catalogue.json" in url for url in asked)
+    for _ in range(RUN_MS // 100):
+        if any("catalogue.json" in url for url in asked):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the network was not asked")
 
 
 @pytest.mark.long
@@ -291,6 +294,7 @@ def test_a_region_is_drawn_and_one_from_a_file_and_nonsense_is_said(
     page.locator("#region-geojson-input").set_input_files(bad)
     expect(page.locator("#region-problem")).to_contain_text("Expected GeoJSON")
     page.locator("#region-geojson-input").set_input_files(good)
+    expect(page.locator("#region-problem")).to_be_hidden()
     expect(page.locator("#region-area")).to_contain_text("km²")
     expect(page.locator("#region-start")).to_be_enabled(timeout=RUN_MS)
     page.locator("#region-box").fill("1, 2, 3")

@@ -27,6 +27,7 @@ from tests.browser.test_offline import (
     wait_model,
     wait_ready,
 )
+from tests.faults.messages import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -36,9 +37,23 @@ if TYPE_CHECKING:
 
 __all__ = ["context", "host", "mine", "person"]
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
+TRY_A_NEWER = """async () => {
+  const registration = await navigator.serviceWorker.ready;
+  const ended = new Promise((resolve) => {
+    const follow = (worker) => {
+      if (worker === null) resolve("redundant"); // over before it was seen
+      else worker.addEventListener("statechange", () => resolve(worker.state), { once: true });
+    };
+    if (registration.installing) follow(registration.installing);
+    else registration.addEventListener("updatefound", () => follow(registration.installing), { once: true });
+  });
+  await registration.update().catch(() => undefined);
+  return ended;
+}"""
+"""Look for a newer version, and tell what became of its worker."""
 LOOK_FOR_A_NEWER = "navigator.serviceWorker.ready.then((it) => it.update()).then(() => null, () => null)"
 WORKERS = """async () => {
   const registration = await navigator.serviceWorker.getRegistration();
@@ -83,8 +98,8 @@ def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_
     host.publish(changed, complete=False)
     page = visit(person, host)
     watch.expected.append("not the file of version")
-    page.evaluate(LOOK_FOR_A_NEWER)
-    page.wait_for_timeout(3000)  # there is nothing to wait for: nothing must come of it
+    assert page.evaluate(TRY_A_NEWER) == "redundant"
+    until(page, f"async () => !(await ({WORKERS})()).includes('installing')")
     assert page.evaluate(WORKERS) == ["active"]
     expect(page.locator("#update")).to_be_hidden()
 

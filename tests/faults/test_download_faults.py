@@ -274,7 +274,7 @@ def test_row_16_a_busy_host_is_given_the_time_it_asks_for(
 
 
 def test_row_16_a_slow_transfer_can_be_stopped_and_goes_on_later(files_page: Page, hub: Hub) -> None:
-    hub.change = once(lambda _ask, reply: replace(reply, bytes_per_s=200_000))
+    hub.change = once(lambda _ask, reply: replace(reply, bytes_per_s=50_000))
     source = hub.source()
     files_page.evaluate("(r) => files.begin(r)", {"type": "fetch", "id": "f", "model": source})
     wait_stored(files_page, source, 2)

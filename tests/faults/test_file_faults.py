@@ -239,6 +239,8 @@ def test_row_29_a_tile_that_inflates_to_hundreds_of_megabytes_is_refused(
 def test_row_29_hostile_files_are_refused_within_a_second_in_the_worker_itself(page: Page, tmp_path: Path) -> None:
     """Measured where the work is done, without the page's own drawing."""
     good = tiff(tmp_path / "a.tif")
+    offer(page, ("good.tif", good))  # the worker starts with the first file
+    expect_opened(page)
     for make, _ in HOSTILE.values():
         took = page.evaluate(
             """async (text) => {

@@ -182,6 +182,7 @@ def test_row_32_a_layer_with_a_poisoned_prototype_changes_nothing(
         None,
         False,
     ]
+    expect(page.locator("#export")).to_be_enabled()  # the finding is kept a little after it is shown
     page.locator("#inspector").focus()
     page.keyboard.press("e")
     with page.expect_download() as download:

@@ -65,12 +65,13 @@ def test_row_25_a_tab_frozen_during_a_scan_goes_on_at_the_same_chip(  # noqa: PL
     choose(page, write(tmp_path / "wide.tif", values, transform, names=BANDS))
     expect(page.locator("#own-facts")).to_contain_text(f"{CHIPS} chips", timeout=START_MS)
     run(page)
-    canned(delay_ms=40)
+    canned(delay_ms=150)
     before = asked(site)
     page.locator("#own-all").click()
     done = page.locator("#own-grid [data-outcome='sites']")
     expect(done.nth(2)).to_be_attached(timeout=RUN_MS)
     with frozen(wasm_browser):
+        canned(delay_ms=1)  # for the chips after the one under way
         time.sleep(1)  # what was sent before may still arrive
         at_rest = asked(site)
         time.sleep(FROZEN_S)
