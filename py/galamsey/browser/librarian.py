@@ -203,6 +203,10 @@ class Librarian:
         model_store.send(json.dumps(stop_request(self._running)))
         return True
 
+    def refuse(self) -> None:
+        """Say why nothing else is begun now."""
+        self._update(message="Wait until the present transfer has ended, or pause it.")
+
     async def idle(self) -> None:
         """Wait until no job is under way: one that was stopped ends a little later."""
         await self._idle.wait()
@@ -289,7 +293,7 @@ class Librarian:
         self, request: Mapping[str, Any], job: Job, words: Callable[[Mapping[str, Any]], str]
     ) -> Mapping[str, Any] | None:
         if self.busy:
-            self._update(message="Wait until the present transfer has ended, or pause it.")
+            self.refuse()
             return None
         try:
             async with self._job(request["id"], job):

@@ -118,7 +118,9 @@ class ModelLoader:
         forget(LOADS_KEY)
         if not present.model.download_mb:
             self._load_now(present.model, (), way)
-        elif not self._librarian.busy:
+        elif self._librarian.busy:
+            self._librarian.refuse()
+        else:
             self._host.own(self._fetch_and_load(present.model, way))
 
     def resume(self) -> None:
@@ -179,7 +181,9 @@ class ModelLoader:
         forget(LOADS_KEY)
         if not model.download_mb:
             self._load_now(model)
-        elif not self._librarian.busy:
+        elif self._librarian.busy:
+            self._librarian.refuse()
+        else:
             self._host.own(self._fetch_and_load(self._librarian.locate(model)))
 
     def _load_now(self, model: Model, builds: Sequence[str] = (), way: Plan | None = None) -> None:

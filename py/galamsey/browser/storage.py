@@ -39,6 +39,8 @@ class StoragePanel:
             element("source-address").value = state.source.address
             element("source-revision").value = state.source.revision
         write("storage-message", state.message)
+        if state.message and (before is None or state.message != before.message):
+            element("storage-message").scrollIntoView(block="nearest")
 
     def _show_job(self, job: Job | None) -> None:
         show("job", shown=job is not None)
