@@ -2,6 +2,7 @@
 
 import { describe } from "./failure.js";
 import { ask, onOffer } from "./install_prompt.js";
+import { holdReload, reload, version } from "./one_version.js";
 
 /**
  * @typedef {object} OfflineNews
@@ -17,19 +18,16 @@ const WORKER = new URL("../sw.js", import.meta.url).href;
 const AT_WORK = `site at work ${new URL("../", import.meta.url).href}`;
 /** A page that stays open for days asks for a newer version this often. */
 const ASK_AGAIN_MS = 6 * 60 * 60 * 1000;
+/** Within this a version has taken over, or it waits for a load of the page. */
+const TAKES_OVER_MS = 5_000;
+const TRIED = "loaded to change the version";
 
 /** @type {ServiceWorkerRegistration | null} */
 let registration = null;
 /** @type {(() => void) | null} */
 let release = null;
-let reloading = false;
 
 export { ask as askToInstall, onOffer };
-
-/** @returns {string} which build this page is of; empty for a plain checkout, which has no service worker */
-export function version() {
-  return document.querySelector('meta[name="site-version"]')?.getAttribute("content") ?? "";
-}
 
 /** @returns {boolean} whether this page came from this device */
 export function isKept() {
@@ -65,13 +63,6 @@ export async function keep(tell) {
   setInterval(() => void registration?.update().catch(() => undefined), ASK_AGAIN_MS);
 }
 
-/** Once: two events may say that another version serves now. */
-function reload() {
-  if (reloading) return;
-  reloading = true;
-  location.reload();
-}
-
 /** @param {Listener} tell */
 function watch(tell) {
   const { installing, waiting, active } = /** @type {ServiceWorkerRegistration} */ (registration);
@@ -90,6 +81,8 @@ function watch(tell) {
 /** Say whether this page is in the middle of something, so that no other page changes the version under it. */
 export function setAtWork(/** @type {boolean} */ working) {
   if (working === (release !== null)) return;
+  // A version that was held back may come in the middle of work.
+  holdReload(working);
   if (!working) {
     release?.();
     release = null;
@@ -112,8 +105,19 @@ export async function takeOver() {
     });
     waiting.postMessage({ type: "take-over" });
     // The lock is kept until the reload ends this page.
+    await new Promise((resolve) => setTimeout(resolve, TAKES_OVER_MS));
+    // Chromium drops the change where the worker of now is asked for a file in that moment. A load brings it about.
+    history.replaceState({ [TRIED]: true }, "");
+    reload();
     await new Promise(() => undefined);
   };
   if (navigator.locks) await navigator.locks.request(AT_WORK, change);
   else await change();
+}
+
+/** @returns {boolean} whether this page was loaded to change the version; told once */
+export function tried() {
+  const before = history.state?.[TRIED] === true;
+  if (before) history.replaceState(null, "");
+  return before;
 }

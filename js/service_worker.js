@@ -41,7 +41,7 @@ for (const name of ["WebSocket", "EventSource", "WebTransport"]) {
 
 scope.addEventListener("install", (/** @type {any} */ event) => event.waitUntil(install()));
 scope.addEventListener("activate", (/** @type {any} */ event) => event.waitUntil(tidy()));
-scope.addEventListener("message", (/** @type {any} */ event) => event.waitUntil(take(event.data)));
+scope.addEventListener("message", (/** @type {any} */ event) => event.waitUntil(take(event.data, event.ports[0])));
 scope.addEventListener("fetch", (/** @type {any} */ event) => {
   const { request } = event;
   const url = new URL(request.url);
@@ -49,9 +49,13 @@ scope.addEventListener("fetch", (/** @type {any} */ event) => {
   event.respondWith(answer(request, pathOf(url)));
 });
 
-/** @param {{ type: "take-over" } | { type: "claim", version: string }} message */
-async function take(message) {
+/**
+ * @param {{ type: "take-over" } | { type: "which" } | { type: "claim", version: string }} message
+ * @param {MessagePort | undefined} reply
+ */
+async function take(message, reply) {
   if (message.type === "take-over") await scope.skipWaiting();
+  else if (message.type === "which") reply?.postMessage(SITE.version);
   // A page of another version must go on without this one: they do not mix.
   else if (message.version === SITE.version) await scope.clients.claim();
 }

@@ -247,6 +247,8 @@ class App:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        # A transfer or a comparison may end with nothing more to say; what waits for the end of work hears of it here.
+        self._offline_view.render(at_work=self._is_at_work())
         if not task.cancelled() and (error := task.exception()) is not None:
             self.dispatch(NoticeGiven(text=f"Something unexpected went wrong ({error}). Reload the page."))
             raise error

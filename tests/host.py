@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,10 @@ class Host:
         return paths
 
     def cost(self) -> Cost:
-        """What page, Python and map have cost so far, without the model."""
+        """What page, Python and map have cost so far, without the model and what is fetched to be kept."""
         assert self.running
-        paths = [one.path for one in self.running.log if one.path != "/sw.js" and not one.path.startswith(MODEL_PATHS)]
+        before = takewhile(lambda path: path != "/sw.js", [exchange.path for exchange in self.running.log])
+        paths = [path for path in before if not path.startswith(MODEL_PATHS)]
         contents = [(self.dist / (path[1:] or "index.html")).read_bytes() for path in paths]
         packed = [
             len(gzip.compress(content, 6)) if is_compressible(path, len(content)) else len(content)
@@ -87,8 +89,8 @@ class Host:
         ]
         return Cost(requests=len(paths), bytes_raw=sum(map(len, contents)), bytes_gzip=sum(packed))
 
-    def publish(self, changed: Mapping[str, bytes], *, complete: bool = True) -> str:
-        """Put another version in place, or all of it but what changed."""
+    def publish(self, changed: Mapping[str, bytes], *, complete: bool = True, willing: bool = True) -> str:
+        """Put another version in place, or all of it but what changed, or one that does not take over when told."""
         shutil.rmtree(self.overlay)
         self.overlay.mkdir()
         names = json.loads((self.dist / site.MANIFEST_NAME).read_text())["files"]
@@ -99,6 +101,9 @@ class Host:
         hashes["index.html"] = sha256(page).hexdigest()
         sizes = {name: len(content) for name, content in contents.items()} | {"index.html": len(page)}
         worker = offline.worker_text((ROOT / offline.SOURCE).read_text(), version, hashes, sizes)
+        if not willing:
+            worker = worker.replace(TAKE_OVER, "return")
+            assert TAKE_OVER not in worker
         (self.overlay / "sw.js").write_text(worker)
         for name, content in ({"index.html": page, **changed} if complete else {}).items():
             path = self.overlay / name
@@ -107,4 +112,5 @@ class Host:
         return version
 
 
+TAKE_OVER = "await scope.skipWaiting()"
 HOST_FILES = {"sw.js", "index.html", *site.host_files()}

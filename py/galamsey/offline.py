@@ -22,6 +22,8 @@ class Offline:
     """The person wants the newer version."""
     put_off: bool = False
     """The person wants to be left alone with it for this visit."""
+    held_back: bool = False
+    """It was to start with the load of this page, and did not."""
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -52,6 +54,10 @@ def asks(offline: Offline) -> bool:
 
 def question(offline: Offline, *, at_work: bool) -> str:
     """Return what is said beside the choice."""
-    if not offline.accepted:
-        return "A new version is ready. It starts with a reload; the place in view stays."
-    return "The new version starts as soon as this work is done." if at_work else "Starting the new version …"
+    if offline.accepted and at_work:
+        return "The new version starts as soon as this work is done."
+    if offline.accepted:
+        return "Starting the new version … If another tab of this page is at work, it waits for that."
+    if offline.held_back:
+        return "The new version could not start. Close every tab of this page and open it again; nothing kept is lost."
+    return "A new version is ready. It starts with a reload; the place in view stays."

@@ -31,6 +31,11 @@ def test_an_accepted_version_waits_for_the_work_under_way():
     assert "ready" in question(Offline(stage="waiting"), at_work=True)
 
 
+def test_a_version_that_did_not_start_leaves_a_way_that_works_and_can_be_asked_again():
+    assert "Close every tab" in question(Offline(stage="waiting", held_back=True), at_work=False)
+    assert "Starting" in question(Offline(stage="waiting", held_back=True, accepted=True), at_work=False)
+
+
 def test_an_unknown_stage_is_refused():
     with pytest.raises(ValueError, match=r"expected one of .* got 'half'"):
         Offline(stage="half")

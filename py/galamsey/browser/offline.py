@@ -21,7 +21,7 @@ class OfflineView:
 
     def __init__(self, own: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
         self._own = own
-        self._state = Offline()
+        self._state = Offline(held_back=bool(offline.tried()))
         self._at_work = False
         self._taking_over = False
         on_click("update-now", self._accept)
@@ -45,7 +45,13 @@ class OfflineView:
 
     def _heard(self, stage: str, loaded: float, total: float, problem: str) -> None:
         self._state = replace(
-            self._state, stage=stage, loaded_bytes=int(loaded), total_bytes=int(total), problem=problem
+            self._state,
+            stage=stage,
+            loaded_bytes=int(loaded),
+            total_bytes=int(total),
+            problem=problem,
+            # Where none waits any more, the one that was held back came with the load.
+            held_back=self._state.held_back and stage == "waiting",
         )
         self._show()
 

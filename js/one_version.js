@@ -1,0 +1,44 @@
+/**
+ * Lets no page go on with files of two versions.
+ *
+ * The page may come from one service worker and be controlled by the next, when the change falls into its load. So it asks
+ * whoever serves it which version that is, and loads again if that is not its own.
+ */
+
+const workers = navigator.serviceWorker;
+
+let held = false;
+let wanted = false;
+let reloading = false;
+
+/** @returns {string} which build this page is of; empty for a plain checkout, which has no service worker */
+export function version() {
+  return document.querySelector('meta[name="site-version"]')?.getAttribute("content") ?? "";
+}
+
+/** Load the page again, once: several events may say that another version serves now. */
+export function reload() {
+  wanted = true;
+  if (held || reloading) return;
+  reloading = true;
+  location.reload();
+}
+
+/** Put a reload off while the page is at work. */
+export function holdReload(/** @type {boolean} */ hold) {
+  held = hold;
+  if (wanted) reload();
+}
+
+function check() {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = ({ data }) => {
+    if (data !== version()) reload();
+  };
+  workers.controller?.postMessage({ type: "which" }, [port2]);
+}
+
+if (version() !== "" && workers !== undefined) {
+  workers.addEventListener("controllerchange", check);
+  check();
+}
