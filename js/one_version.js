@@ -6,6 +6,8 @@
  */
 
 const workers = navigator.serviceWorker;
+const WORKER = new URL("../sw.js", import.meta.url).href;
+const TRIED_KEY = "versions that a load was to bring together";
 
 let held = false;
 let wanted = false;
@@ -31,11 +33,19 @@ export function holdReload(/** @type {boolean} */ hold) {
 }
 
 function check() {
+  // A site above this one may control a first visit; its version says nothing here.
+  if (workers.controller?.scriptURL !== WORKER) return;
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data }) => {
-    if (data !== version()) reload();
+    const pair = `${version()} ${data}`;
+    // Once: a host may give this page out under an address that its worker does not know.
+    if (data === version()) sessionStorage.removeItem(TRIED_KEY);
+    else if (sessionStorage.getItem(TRIED_KEY) !== pair) {
+      sessionStorage.setItem(TRIED_KEY, pair);
+      reload();
+    }
   };
-  workers.controller?.postMessage({ type: "which" }, [port2]);
+  workers.controller.postMessage({ type: "which" }, [port2]);
 }
 
 if (version() !== "" && workers !== undefined) {

@@ -179,7 +179,7 @@ def test_row_26_after_one_visit_everything_works_without_the_server(
     page = person.new_page()
     page.add_init_script(PRETEND_TO_BE_ANOTHER)
     page.goto(host.url)
-    page.wait_for_function("performance.getEntriesByType('navigation')[0].type === 'reload'", timeout=START_MS)
+    page.wait_for_function("() => performance.getEntriesByType('navigation')[0].type === 'reload'", timeout=START_MS)
     page.locator('meta[name="site-version"]:not([content="another"], [content=""])').wait_for(state="attached")
     wait_ready(page)
     host.start()
