@@ -71,12 +71,15 @@ class OfflineView:
             show(button, shown=not self._state.accepted)
         if self._state.accepted and not self._at_work and not self._taking_over:
             self._taking_over = True
-            self._own(_take_over())
+            self._own(self._take_over())
+
+    async def _take_over(self) -> None:
+        await offline.takeOver()
+        # Nothing waits any more, or the page would be gone: the next version is asked about anew.
+        self._taking_over = False
+        self._state = replace(self._state, accepted=False)
+        self._show()
 
 
 async def _ask_to_install() -> None:
     await offline.askToInstall()
-
-
-async def _take_over() -> None:
-    await offline.takeOver()
