@@ -102,8 +102,8 @@ class Host:
         sizes = {name: len(content) for name, content in contents.items()} | {"index.html": len(page)}
         worker = offline.worker_text((ROOT / offline.SOURCE).read_text(), version, hashes, sizes)
         if not willing:
+            assert TAKE_OVER in worker
             worker = worker.replace(TAKE_OVER, "return")
-            assert TAKE_OVER not in worker
         (self.overlay / "sw.js").write_text(worker)
         for name, content in ({"index.html": page, **changed} if complete else {}).items():
             path = self.overlay / name
