@@ -69,6 +69,8 @@ function watch(tell) {
   installing?.addEventListener("statechange", () => {
     // The page loaded from the server, and is taken over by the worker of its own version.
     if (installing.state === "activated") installing.postMessage({ type: "claim", version: version() });
+    // What was said of a version that waited is not said of the one that takes its place.
+    if (installing.state === "installed" && registration?.active) tell("kept", 0, 0, "");
     // Workers come and go in their own order: what counts is what there is now.
     watch(tell);
   });

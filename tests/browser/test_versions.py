@@ -147,6 +147,7 @@ def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_
     # All of it: the page asks, and goes on with the version it has.
     version = host.publish(changed)
     wait_offer(page, version)
+    expect(page.locator("#update-text")).to_contain_text("A new version is ready")
     shoot_prompt(page, "update")
     assert style_of(page) == before
 
