@@ -20,7 +20,9 @@ const AT_WORK = `site at work ${new URL("../", import.meta.url).href}`;
 const ASK_AGAIN_MS = 6 * 60 * 60 * 1000;
 /** Within this a version has taken over, or it waits for a load of the page. */
 const TAKES_OVER_MS = 5_000;
-const TRIED = "loaded to change the version";
+/** Who has not left the page by then stays. */
+const LEAVES_MS = 60_000;
+const TRIED_KEY = "loaded to change the version";
 
 /** @type {ServiceWorkerRegistration | null} */
 let registration = null;
@@ -109,9 +111,9 @@ export async function takeOver() {
     // The lock is kept until the reload ends this page.
     await new Promise((resolve) => setTimeout(resolve, TAKES_OVER_MS));
     // Chromium drops the change where the worker of now is asked for a file in that moment. A load brings it about.
-    history.replaceState({ [TRIED]: true }, "");
+    sessionStorage.setItem(TRIED_KEY, "yes");
     reload();
-    await new Promise(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, LEAVES_MS));
   };
   if (navigator.locks) await navigator.locks.request(AT_WORK, change);
   else await change();
@@ -119,7 +121,7 @@ export async function takeOver() {
 
 /** @returns {boolean} whether this page was loaded to change the version; told once */
 export function tried() {
-  const before = history.state?.[TRIED] === true;
-  if (before) history.replaceState(null, "");
+  const before = sessionStorage.getItem(TRIED_KEY) !== null;
+  sessionStorage.removeItem(TRIED_KEY);
   return before;
 }

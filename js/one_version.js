@@ -8,6 +8,8 @@
 const workers = navigator.serviceWorker;
 const WORKER = new URL("../sw.js", import.meta.url).href;
 const TRIED_KEY = "versions that a load was to bring together";
+/** A load takes the place of the page within this, for it comes from this device. */
+const PATIENCE_MS = 8_000;
 
 let held = false;
 let wanted = false;
@@ -23,6 +25,19 @@ export function reload() {
   wanted = true;
   if (held || reloading) return;
   reloading = true;
+  load(PATIENCE_MS);
+}
+
+/** @param {number} patience ms */
+function load(patience) {
+  // Chromium loses a load that falls into the end of the service worker it was sent to, and would wait without end. On a
+  // machine that is only slow, the next one is given longer.
+  const again = setTimeout(() => load(2 * patience), patience);
+  const staying = (/** @type {Event} */ event) => {
+    // Who was asked whether to leave and stays is not asked again. The page goes on with the files that it has.
+    setTimeout(() => event.defaultPrevented && clearTimeout(again));
+  };
+  addEventListener("beforeunload", staying, { once: true });
   location.reload();
 }
 

@@ -96,11 +96,12 @@ class Host:
         names = json.loads((self.dist / site.MANIFEST_NAME).read_text())["files"]
         contents = {name: (self.dist / name).read_bytes() for name in names if name not in HOST_FILES} | dict(changed)
         hashes = {name: sha256(content).hexdigest() for name, content in contents.items()}
-        version = offline.version_of(hashes)
+        source = (ROOT / offline.SOURCE).read_text()
+        version = offline.version_of(hashes, source)
         page = offline.mark_version((ROOT / "index.html").read_bytes(), version)
         hashes["index.html"] = sha256(page).hexdigest()
         sizes = {name: len(content) for name, content in contents.items()} | {"index.html": len(page)}
-        worker = offline.worker_text((ROOT / offline.SOURCE).read_text(), version, hashes, sizes)
+        worker = offline.worker_text(source, version, hashes, sizes)
         if not willing:
             assert TAKE_OVER in worker
             worker = worker.replace(TAKE_OVER, "return")

@@ -36,7 +36,13 @@ GRAPHICS: Final[dict[Backend, tuple[str, ...]]] = {
         "--enable-features=Vulkan",
         "--enable-unsafe-swiftshader",
     ),
-    "wasm": ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-features=WebGPU"),
+    # Only the map is drawn by a graphics processor that is computed; putting the page together in it costs far more.
+    "wasm": (
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--disable-gpu-compositing",
+        "--disable-features=WebGPU",
+    ),
     "swiftshader": (
         "--enable-unsafe-webgpu",
         "--use-webgpu-adapter=swiftshader",

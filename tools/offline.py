@@ -29,9 +29,14 @@ NEVER_KEPT: Final = ("_fp16.onnx", "models/demo/training.png", "models/demo/trai
 """Nothing on the page asks for these."""
 
 
-def version_of(hashes: Mapping[str, str]) -> str:
-    """Return a name for these contents, short enough to read out."""
-    lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
+def version_of(hashes: Mapping[str, str], worker: str) -> str:
+    """Return a name for these contents, as this service worker sends them, short enough to read out."""
+    return hash_of({**hashes, TARGET: hashlib.sha256(worker.encode()).hexdigest(), **HEADERS})
+
+
+def hash_of(facts: Mapping[str, str]) -> str:
+    """Return a short hash of these, whatever their order."""
+    lines = "".join(f"{name} {facts[name]}\n" for name in sorted(facts))
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
@@ -57,6 +62,7 @@ def worker_text(source: str, version: str, hashes: Mapping[str, str], sizes: Map
             {f"{name.split('/')[0]}/" for name in kept if "/" in name and name.split("/")[0] != "models"}
         ),
         "headers": HEADERS,
+        "headersHash": hash_of(HEADERS | MEDIA_TYPES),
     }
     return source.replace(PLACE, json.dumps(site, indent=1, sort_keys=True))
 

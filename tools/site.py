@@ -71,15 +71,15 @@ def site_files(root: Path) -> dict[str, bytes | Path]:
     modules = pyscript_config.source_files(root)
     files[PYTHON_ARCHIVE] = python_archive(root / "py", [target.removeprefix("./") for target in modules.values()])
     files[pyscript_config.CONFIG_NAME] = pyscript_config.config_text({f"./{PYTHON_ARCHIVE}": "./*"}).encode()
-    source = files.pop(offline.SOURCE)
+    source = _content(files.pop(offline.SOURCE)).decode()
     contents = {name: _content(file) for name, file in files.items()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    version = offline.version_of(hashes)
+    version = offline.version_of(hashes, source)
     page = offline.mark_version(contents["index.html"], version)
     files["index.html"] = contents["index.html"] = page
     hashes["index.html"] = hashlib.sha256(page).hexdigest()
     sizes = {name: len(content) for name, content in contents.items()}
-    files[offline.TARGET] = offline.worker_text(_content(source).decode(), version, hashes, sizes).encode()
+    files[offline.TARGET] = offline.worker_text(source, version, hashes, sizes).encode()
     return files | host_files()
 
 

@@ -70,6 +70,14 @@ LOOK_FOR_A_NEWER = "(navigator.serviceWorker.ready.then((it) => it.update()).cat
 NOTE_THE_END = """(addEventListener("pagehide", () => {
   sessionStorage.setItem("last", document.querySelector("#inspector").dataset.stage);
 }), 1)"""
+CHANGE_IN_THE_MIDDLE = """((async () => {
+  const { waiting } = await navigator.serviceWorker.getRegistration();
+  const changed = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+  waiting.postMessage({ type: "take-over" });
+  await changed;
+  sessionStorage.setItem("style", await (await fetch("style.css")).text());
+  new Worker("js/asker.js").onmessage = ({ data }) => sessionStorage.setItem("styleOfWorker", data);
+})(), 1)"""
 STYLE_RULES = "[...document.styleSheets].find(({ href }) => href.endsWith('/style.css')).cssRules.length"
 
 
@@ -92,7 +100,10 @@ def test_rows_23_and_24_versions_change_whole_on_request_after_the_work_and_can_
 
     # Half of a newer version: the list is new, a file is not. Nothing changes.
     rules = firefox.evaluate(STYLE_RULES)
-    changed = {"style.css": (ROOT / "style.css").read_bytes() + b"\n.newer { color: red; }\n"}
+    changed = {
+        "style.css": (ROOT / "style.css").read_bytes() + b"\n.newer { color: red; }\n",
+        "js/asker.js": b"fetch('../style.css').then((response) => response.text()).then(postMessage);",
+    }
     host.publish(changed, complete=False)
     firefox.evaluate(LOOK_FOR_A_NEWER)
     time.sleep(3)  # there is nothing to wait for: nothing must come of it
@@ -115,6 +126,21 @@ def test_rows_23_and_24_versions_change_whole_on_request_after_the_work_and_can_
     assert firefox.evaluate(STYLE_RULES) == rules + 1
     if folder := os.environ.get("SHOTS"):
         firefox.screenshot(Path(folder) / "firefox-updated.png")
+
+    # A change that comes in the middle all the same: page and workers go on with the files of their version.
+    newest = changed["style.css"] + b"\n.newest { color: red; }\n"
+    version = host.publish(changed | {"style.css": newest})
+    firefox.evaluate(LOOK_FOR_A_NEWER)
+    firefox.wait_for(ASKS, START_S)
+    firefox.evaluate(NOTE_THE_END)
+    firefox.evaluate(f"(sessionStorage.clear(), {typed}, {submitted}, 1)")
+    firefox.evaluate(CHANGE_IN_THE_MIDDLE)
+    firefox.wait_for(f"document.querySelector('meta[name=site-version]').content === '{version}'", RUN_S)
+    assert firefox.evaluate("sessionStorage.getItem('last')") == "done", "the reload came in the middle of the run"
+    for asked_by in ("style", "styleOfWorker"):
+        assert firefox.evaluate(f"sessionStorage.getItem('{asked_by}')") == changed["style.css"].decode()
+    visit(firefox, host, "?newest")
+    assert firefox.evaluate("fetch('style.css').then((it) => it.text())") == newest.decode()
 
     # The worker's script is gone: the version that is here goes on.
     (host.overlay / "sw.js").unlink()

@@ -89,6 +89,18 @@ BEGIN_AND_UPDATE = """(place) => {
   return [document.querySelector("#inspector").dataset.run, document.querySelector("#update-text").textContent];
 }"""
 """In one go: the work may be over in a moment."""
+ASKER = {"js/asker.js": b"fetch('../style.css').then((response) => response.text()).then(postMessage);"}
+CHANGE_IN_THE_MIDDLE = """async () => {
+  const { waiting } = await navigator.serviceWorker.getRegistration();
+  (await import(new URL("js/one_version.js", location.href))).holdReload(true); // what a page at work does
+  const changed = new Promise((resolve) => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+  waiting.postMessage({ type: "take-over" });
+  await changed;
+}"""
+STYLE_OF_A_NEW_WORKER = """() => new Promise((resolve) => {
+  new Worker("js/asker.js").onmessage = ({ data }) => resolve(data);
+})"""
+END_OF_WORK = "import(new URL('js/one_version.js', location.href)).then((it) => void it.holdReload(false))"
 
 
 @pytest.fixture
@@ -145,7 +157,7 @@ def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_
     assert style_of(page) == before
 
     # All of it: the page asks, and goes on with the version it has.
-    version = host.publish(changed)
+    version = host.publish(changed | ASKER)
     wait_offer(page, version)
     expect(page.locator("#update-text")).to_contain_text("A new version is ready")
     shoot_prompt(page, "update")
@@ -166,6 +178,21 @@ def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_
     kept = page.evaluate(KEPT)
     assert len(kept) == len(set(kept)), "files of both versions are kept"
     assert host.asked() == []
+
+    # A change that comes in the middle all the same: whoever is there goes on with the files of his version, all of them.
+    third = {"style.css": before.encode() + b"\n/* newest */\n"}
+    version = host.publish(third | ASKER)
+    wait_offer(page, version)
+    page.evaluate(CHANGE_IN_THE_MIDDLE)
+    other = visit(person, host)
+    assert style_of(other) == third["style.css"].decode()
+    assert style_of(page) == page.evaluate(STYLE_OF_A_NEW_WORKER) == changed["style.css"].decode()
+    page.evaluate(END_OF_WORK)
+    page.locator(f'meta[name="site-version"][content="{version}"]').wait_for(state="attached", timeout=RUN_MS)
+    assert style_of(page) == third["style.css"].decode()
+    visit(person, host).close()
+    kept = page.evaluate(KEPT)
+    assert len(kept) == len(set(kept)), "files of a version that nobody uses are kept"
 
 
 def test_row_24_the_page_loads_when_the_worker_is_gone_or_taken_back(
