@@ -87,6 +87,23 @@ def visit(firefox: Firefox, host: Host, query: str) -> None:
         firefox.wait_for(state, START_S)
 
 
+def check_a_change_in_the_middle(firefox: Firefox, host: Host, changed: dict[str, bytes], begin: str) -> None:
+    """Page and workers go on with the files of their version when the next one starts in the middle of work."""
+    newest = changed["style.css"] + b"\n.newest { color: red; }\n"
+    version = host.publish(changed | {"style.css": newest})
+    firefox.evaluate(LOOK_FOR_A_NEWER)
+    firefox.wait_for(ASKS, START_S)
+    firefox.evaluate(NOTE_THE_END)
+    firefox.evaluate(f"(sessionStorage.clear(), {begin}, 1)")
+    firefox.evaluate(CHANGE_IN_THE_MIDDLE)
+    firefox.wait_for(f"document.querySelector('meta[name=site-version]').content === '{version}'", RUN_S)
+    assert firefox.evaluate("sessionStorage.getItem('last')") == "done", "the reload came in the middle of the run"
+    for asked_by in ("style", "styleOfWorker"):
+        assert firefox.evaluate(f"sessionStorage.getItem('{asked_by}')") == changed["style.css"].decode()
+    visit(firefox, host, "?newest")
+    assert firefox.evaluate("fetch('style.css').then((it) => it.text())") == newest.decode()
+
+
 def test_rows_23_and_24_versions_change_whole_on_request_after_the_work_and_can_be_taken_back(
     firefox: Firefox, tmp_path: Path
 ) -> None:
@@ -127,20 +144,7 @@ def test_rows_23_and_24_versions_change_whole_on_request_after_the_work_and_can_
     if folder := os.environ.get("SHOTS"):
         firefox.screenshot(Path(folder) / "firefox-updated.png")
 
-    # A change that comes in the middle all the same: page and workers go on with the files of their version.
-    newest = changed["style.css"] + b"\n.newest { color: red; }\n"
-    version = host.publish(changed | {"style.css": newest})
-    firefox.evaluate(LOOK_FOR_A_NEWER)
-    firefox.wait_for(ASKS, START_S)
-    firefox.evaluate(NOTE_THE_END)
-    firefox.evaluate(f"(sessionStorage.clear(), {typed}, {submitted}, 1)")
-    firefox.evaluate(CHANGE_IN_THE_MIDDLE)
-    firefox.wait_for(f"document.querySelector('meta[name=site-version]').content === '{version}'", RUN_S)
-    assert firefox.evaluate("sessionStorage.getItem('last')") == "done", "the reload came in the middle of the run"
-    for asked_by in ("style", "styleOfWorker"):
-        assert firefox.evaluate(f"sessionStorage.getItem('{asked_by}')") == changed["style.css"].decode()
-    visit(firefox, host, "?newest")
-    assert firefox.evaluate("fetch('style.css').then((it) => it.text())") == newest.decode()
+    check_a_change_in_the_middle(firefox, host, changed, f"{typed}, {submitted}")
 
     # The worker's script is gone: the version that is here goes on.
     (host.overlay / "sw.js").unlink()

@@ -26,6 +26,7 @@ from tests.browser.test_offline import (
     wait_ready,
 )
 from tests.faults.messages import until
+from tools import offline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,8 +129,30 @@ def shoot_prompt(page: Page, name: str) -> None:
         page.set_viewport_size({"width": 1440, "height": 900})
 
 
+def check_a_change_in_the_middle(page: Page, person: BrowserContext, host: Host, before: str) -> None:
+    """Page and workers go on with the files of their version, all of them, when the next one starts all the same.
+
+    That one sends another header, also with the files that both have.
+    """
+    second = style_of(page)
+    third = {"style.css": before.encode() + b"\n/* newest */\n"}
+    version = host.publish(third | ASKER)
+    wait_offer(page, version)
+    page.evaluate(CHANGE_IN_THE_MIDDLE)
+    other = visit(person, host)
+    assert style_of(other) == third["style.css"].decode()
+    assert style_of(page) == page.evaluate(STYLE_OF_A_NEW_WORKER) == second
+    page.evaluate(END_OF_WORK)
+    page.locator(f'meta[name="site-version"][content="{version}"]').wait_for(state="attached", timeout=RUN_MS)
+    assert style_of(page) == third["style.css"].decode()
+    assert page.evaluate("fetch('js/boot.js').then(({ headers }) => headers.get('X-Newest'))") == "yes"
+    visit(person, host).close()
+    # What only the version before had goes, now that nobody uses it any more.
+    until(page, f"async () => {{ const kept = await ({KEPT})(); return new Set(kept).size === kept.length; }}")
+
+
 def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_work(
-    person: BrowserContext, host: Host, mine: dict[str, float], watch: Watch
+    person: BrowserContext, host: Host, mine: dict[str, float], watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = visit(person, host)
     wait_line(page, "Works without a network")
@@ -179,20 +202,8 @@ def test_row_23_a_new_version_comes_whole_asks_first_and_never_in_the_middle_of_
     assert len(kept) == len(set(kept)), "files of both versions are kept"
     assert host.asked() == []
 
-    # A change that comes in the middle all the same: whoever is there goes on with the files of his version, all of them.
-    third = {"style.css": before.encode() + b"\n/* newest */\n"}
-    version = host.publish(third | ASKER)
-    wait_offer(page, version)
-    page.evaluate(CHANGE_IN_THE_MIDDLE)
-    other = visit(person, host)
-    assert style_of(other) == third["style.css"].decode()
-    assert style_of(page) == page.evaluate(STYLE_OF_A_NEW_WORKER) == changed["style.css"].decode()
-    page.evaluate(END_OF_WORK)
-    page.locator(f'meta[name="site-version"][content="{version}"]').wait_for(state="attached", timeout=RUN_MS)
-    assert style_of(page) == third["style.css"].decode()
-    visit(person, host).close()
-    kept = page.evaluate(KEPT)
-    assert len(kept) == len(set(kept)), "files of a version that nobody uses are kept"
+    monkeypatch.setattr(offline, "HEADERS", offline.HEADERS | {"X-Newest": "yes"})
+    check_a_change_in_the_middle(page, person, host, before)
 
 
 def test_row_24_the_page_loads_when_the_worker_is_gone_or_taken_back(
