@@ -243,7 +243,7 @@ NO_ADAPTER = "Object.defineProperty(navigator, 'gpu', { value: { requestAdapter:
     ("lack", "why"),
     [
         (NO_GPU, "this browser has no WebGPU"),
-        pytest.param(NO_ADAPTER, "it finds no graphics adapter", marks=pytest.mark.long),
+        (NO_ADAPTER, "it finds no graphics adapter"),
     ],
 )
 def test_row_5_without_webgpu_the_slow_way_is_named(

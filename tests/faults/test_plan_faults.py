@@ -97,7 +97,6 @@ def test_row_4_out_of_graphics_memory_at_load_the_main_processor_takes_over_and_
         expect(page.locator("#model-detail")).to_contain_text(UNMEASURED[1:])
 
 
-@pytest.mark.long
 def test_row_6_without_16_bit_floats_the_best_build_is_named_with_what_it_costs(
     webgpu_browser: Browser, open_page: Open, overlay: Path, watch: Watch, builds: dict[str, dict[str, bytes]]
 ) -> None:
