@@ -157,8 +157,19 @@ async function takeStock() {
     // Whoever is there before this version has answered anybody is of the one before it, or was already noted.
     for (const { id } of await scope.clients.matchAll({ type: "all" })) stock.others[id] ??= before.serving;
   }
-  await note(cache, IN_USE, stock);
+  await noteInUse(cache, stock);
   return stock;
+}
+
+/** @param {Cache} cache @param {InUse} stock */
+async function noteInUse(cache, stock) {
+  try {
+    await note(cache, IN_USE, stock);
+  } catch (error) {
+    // No room. What is noted is wrong now: without it, this worker knows who is who for as long as it runs, and answers.
+    console.info("who uses which version could not be noted:", error);
+    await cache.delete(IN_USE);
+  }
 }
 
 /** @param {Cache} cache @param {string} url @returns {Promise<any>} undefined where nothing is noted */
@@ -201,7 +212,7 @@ async function forget() {
   for (const id of ids) if ((await scope.clients.get(id)) === undefined) gone.push(id);
   if (gone.length === 0) return;
   for (const id of gone) delete stock.others[id];
-  await note(await caches.open(CACHE), IN_USE, stock);
+  await noteInUse(await caches.open(CACHE), stock);
   await tidy();
 }
 
@@ -252,7 +263,7 @@ async function serve(event, path) {
   const cache = await caches.open(CACHE);
   if (resultingClientId) {
     others[resultingClientId] = other; // a worker is of the version of the page that starts it
-    await note(cache, IN_USE, await inUse());
+    await noteInUse(cache, await inUse());
   }
   return answer(request, path, new Map((await noted(cache, `${NOTES}of/${other}`))?.keys));
 }

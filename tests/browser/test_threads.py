@@ -52,8 +52,8 @@ COUNT_ANSWERED = """() => {
 }"""
 """Asks the page again and again for a sign of life and counts what came, by the stage that the run was at."""
 
-ANSWERED_AT_LEAST = 20
-"""While the model computes. A page whose own thread computed would answer once or twice."""
+ANSWERED_AT_LEAST = 8
+"""While the model computes. A page whose own thread computed would answer once or twice; on a busy machine 18 came."""
 
 pytestmark = pytest.mark.browser
 
